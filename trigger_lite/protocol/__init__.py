@@ -1,0 +1,1 @@
+"""Words shared by the server, the SDK and the commands. No I/O, no server library."""

@@ -1,0 +1,74 @@
+"""Every refusal the server makes, one tree:
+
+    Refusal
+    ├── Unauthorized            401  no or unknown credential
+    ├── Forbidden               403  a known credential that may not do this
+    ├── NotFound                404  RunNotFound, WorkerVersionNotFound
+    ├── BadRequest              400  the request itself is malformed
+    │   └── StaleSnapshot            a worker names a snapshot that is no longer the newest
+    ├── Unprocessable           422  well-formed, but the rules say no
+    ├── TooLarge                413  a body or a part of it is over its limit
+    └── ServerBusy              503  the inbox is full; nothing was accepted
+
+`web/errors.py` maps the tree to HTTP. The message is one line: what was wrong, what would be right.
+"""
+
+
+class Refusal(Exception):
+    """The request is refused and has changed nothing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Unauthorized(Refusal):
+    """Invalid or Missing API key"""
+
+
+class Forbidden(Refusal):
+    """The credential is known but may not do this."""
+
+
+class NotFound(Refusal):
+    """There is no such thing in this environment."""
+
+
+class RunNotFound(NotFound):
+    """No run of this id in this environment."""
+
+    def __init__(self) -> None:
+        super().__init__("Run not found")
+
+
+class WorkerVersionNotFound(NotFound):
+    """No worker version of this id in this environment."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"Worker version {version!r} is not registered in this environment")
+
+
+class BadRequest(Refusal):
+    """The request is malformed."""
+
+
+class StaleSnapshot(BadRequest):
+    """A worker named a snapshot that is no longer the newest of its run (AT-01, AT-06)."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"The snapshot named is not the newest of {run_id}; nothing was changed")
+
+
+class Unprocessable(Refusal):
+    """The request is well-formed, but the rules say no."""
+
+
+class TooLarge(Refusal):
+    """A body, or a part of it, is over its limit."""
+
+
+class ServerBusy(Refusal):
+    """The server has more work waiting than it accepts; nothing was accepted, try again shortly."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is busy; nothing was accepted, try again in a second")

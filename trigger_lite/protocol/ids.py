@@ -1,0 +1,67 @@
+"""Public identifiers: `<prefix>_<body>`, lower case, sorting by time as plain strings.
+
+A body is 24 base32hex digits: a 48-bit millisecond time and 72 random bits. Within one millisecond
+the random part counts up, so ids made by one source never sort backwards (engine-behaviours ST-07).
+"""
+
+import secrets
+from typing import Final
+
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
+_BODY_LENGTH: Final = 24
+_RANDOM_BITS: Final = 72
+_SNAPSHOT_DIGITS: Final = 4
+SNAPSHOT_PREFIX: Final = "snapshot_"
+
+# Two digits at a time: half the divisions of encoding digit by digit.
+_PAIRS: Final = tuple(a + b for a in _DIGITS for b in _DIGITS)
+
+
+def _encode(number: int, digits: int) -> str:
+    pairs = []
+    for _ in range(digits // 2):
+        pairs.append(_PAIRS[number & 1023])
+        number >>= 10
+    pairs.reverse()
+    return "".join(pairs)
+
+
+class IdSource:
+    """Makes ids that sort in the order they were made, whatever the wall clock does.
+
+    One source belongs to one thread: it holds no lock.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def new(self, prefix: str, now_ms: int) -> str:
+        """Return a new id such as `run_06fd…`; `now_ms` is Unix time in milliseconds."""
+        candidate = (now_ms << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS - 8)
+        self._last = candidate if candidate > self._last else self._last + 1
+        return f"{prefix}_{_encode(self._last, _BODY_LENGTH)}"
+
+
+def snapshot_id(run_id: str, seq: int) -> str:
+    """Name the `seq`-th snapshot of a run.
+
+    Derived, not stored: snapshots of one run sort in creation order by construction.
+    """
+    return f"{SNAPSHOT_PREFIX}{run_id.partition('_')[2]}{_encode(seq, _SNAPSHOT_DIGITS)}"
+
+
+def snapshot_seq(run_id: str, snapshot: str) -> int | None:
+    """Return which snapshot of `run_id` is named, or None when it names another run's or none."""
+    body = snapshot.removeprefix(SNAPSHOT_PREFIX + run_id.partition("_")[2])
+    if len(body) != _SNAPSHOT_DIGITS:
+        return None
+    try:
+        return int(body, 32)
+    except ValueError:
+        return None
+
+
+def is_id(prefix: str, text: str) -> bool:
+    """Tell whether `text` could be an id with this prefix (lower-case letters and digits, one underscore)."""
+    head, separator, body = text.partition("_")
+    return head == prefix and separator == "_" and 0 < len(body) <= 64 and body.isascii() and body.isalnum()

@@ -1,0 +1,67 @@
+"""Triggering a task: `POST /api/v1/tasks/:id/trigger` (management-api 9.1)."""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+MAX_PAYLOAD_BYTES: Final = 3_145_728
+MAX_METADATA_BYTES: Final = 262_144
+MAX_OUTPUT_BYTES: Final = 10_485_760
+MAX_TAGS: Final = 10
+MAX_ATTEMPTS: Final = 250
+MAX_QUEUE_NAME: Final = 128
+NO_MAX_DURATION: Final = 2_147_483_647
+MIN_MAX_DURATION: Final = 5
+
+Tag = Annotated[str, Meta(max_length=128)]
+Key = Annotated[str, Meta(max_length=2048)]
+
+
+class QueueOption(msgspec.Struct, frozen=True, rename="camel"):
+    name: str
+    concurrency_limit: int | None = None
+
+
+class IdempotencyKeyOptions(msgspec.Struct, frozen=True, rename="camel"):
+    """The key as the caller wrote it, before it was hashed with its scope; shown, never compared."""
+
+    key: str
+    scope: Literal["run", "attempt", "global"]
+
+
+class TriggerOptions(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Options of one trigger. Times: `delay` and `ttl` as in management-api 9.1, `priority` in seconds."""
+
+    payload_type: str | None = None
+    payload_size: int | None = None
+    queue: QueueOption | None = None
+    concurrency_key: str | int | float | None = None
+    delay: str | None = None
+    ttl: str | Annotated[int, Meta(ge=0)] | None = None
+    idempotency_key: Key | None = None
+    idempotency_key_ttl: str | None = msgspec.field(name="idempotencyKeyTTL", default=None)
+    idempotency_key_options: IdempotencyKeyOptions | None = None
+    tags: Tag | list[Tag] | None = None
+    metadata: Any = None
+    metadata_type: str | None = None
+    max_attempts: Annotated[int, Meta(ge=1)] | None = None
+    max_duration: Annotated[float, Meta(ge=0)] | None = None
+    machine: str | None = None
+    priority: float | None = None
+    test: bool | None = None
+    region: str | None = None
+    lock_to_version: str | None = None
+    parent_run_id: str | None = None
+    resume_parent_on_completion: bool | None = None
+
+
+class TriggerTask(msgspec.Struct, frozen=True, rename="camel"):
+    payload: Any | UnsetType = UNSET
+    context: Any | UnsetType = UNSET
+    options: TriggerOptions = TriggerOptions()
+
+
+class TriggeredRun(msgspec.Struct, frozen=True, rename="camel"):
+    id: str
+    is_cached: bool = False
