@@ -46,7 +46,7 @@ class HeldRun(msgspec.Struct, frozen=True, rename="camel"):
     snapshot: str
 
 
-class Hello(Message):
+class Hello(Message, frozen=True):
     """First message of a connection. `worker_id` stays the same across reconnects of one process."""
 
     protocol: int
@@ -56,19 +56,19 @@ class Hello(Message):
     runs: list[HeldRun] = []
 
 
-class Credits(Message):
+class Credits(Message, frozen=True):
     """The worker is ready to hold this many runs more than granted before."""
 
     count: int
 
 
-class Version(Message):
+class Version(Message, frozen=True):
     """The worker now runs this registered version (after a reload); older runs finish on the old one."""
 
     version_id: str
 
 
-class Start(Message):
+class Start(Message, frozen=True):
     """User code begins. `snapshot` is the one Run named; not waited for."""
 
     seq: int
@@ -76,7 +76,7 @@ class Start(Message):
     snapshot: str
 
 
-class Complete(Message):
+class Complete(Message, frozen=True):
     """An attempt ended. `snapshot` is the newest the worker knows (`Run.started_snapshot`)."""
 
     seq: int
@@ -85,7 +85,7 @@ class Complete(Message):
     completion: Completion
 
 
-class Heartbeat(Message):
+class Heartbeat(Message, frozen=True):
     """These runs are alive. Not answered."""
 
     runs: list[HeldRun]
@@ -103,12 +103,12 @@ class LogLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     attributes: dict[str, Any] | None = None
 
 
-class Logs(Message):
+class Logs(Message, frozen=True):
     seq: int
     lines: list[LogLine]
 
 
-class Metadata(Message):
+class Metadata(Message, frozen=True):
     """Changes of a run's metadata since the last such message."""
 
     seq: int
@@ -118,13 +118,13 @@ class Metadata(Message):
     root_operations: list[Operation] = []
 
 
-class Tags(Message):
+class Tags(Message, frozen=True):
     seq: int
     run: str
     tags: list[str]
 
 
-class Release(Message):
+class Release(Message, frozen=True):
     """Hand back a run that was not started; it returns to its place in the queue."""
 
     seq: int
@@ -147,7 +147,7 @@ class CurrentRun(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     attempt: int = 0
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True):
     """Answer to Hello. Runs that Hello named and Welcome does not are to be left silently.
 
     A run whose newest snapshot is the one the worker names goes on; one in PENDING_CANCEL is cancelled.
@@ -157,7 +157,7 @@ class Welcome(Message):
     runs: list[CurrentRun] = []
 
 
-class Run(Message):
+class Run(Message, frozen=True):
     """One attempt to make. Start names `snapshot`; everything after it names `started_snapshot`.
 
     `env` holds extra environment variables of the run.
@@ -178,7 +178,7 @@ class Retry(msgspec.Struct, frozen=True, rename="camel"):
     delay_ms: int
 
 
-class Ack(Message):
+class Ack(Message, frozen=True):
     """The message is on disk. `attempt_status` answers Complete (AT-08), `retry` with RETRY_IMMEDIATELY."""
 
     seq: int
@@ -186,27 +186,27 @@ class Ack(Message):
     retry: Retry | None = None
 
 
-class Refused(Message):
+class Refused(Message, frozen=True):
     """The message changed nothing and must not be sent again."""
 
     seq: int
     error: str
 
 
-class Cancel(Message):
+class Cancel(Message, frozen=True):
     """Stop the run: cancel hook, SIGTERM, SIGKILL; then Complete with TASK_RUN_CANCELLED under `snapshot`."""
 
     run: str
     snapshot: str
 
 
-class Leave(Message):
+class Leave(Message, frozen=True):
     """The worker no longer owns this run: end its process, report nothing."""
 
     run: str
 
 
-class Drain(Message):
+class Drain(Message, frozen=True):
     """The server is stopping: keep working, reconnect with backoff."""
 
 

@@ -1,0 +1,1 @@
+"""Background jobs for Python: the names a task file imports."""
