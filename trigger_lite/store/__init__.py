@@ -1,0 +1,1 @@
+"""The database: tables, migrations, named queries, the single writer."""

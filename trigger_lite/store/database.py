@@ -1,0 +1,99 @@
+"""Opening a database: the writing connection, and the asynchronous engine that reads."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import event
+from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from trigger_lite.store.dialect import POSTGRES, SQLITE, SQLITE_READER, SQLITE_WRITER, PsycopgConnection
+from trigger_lite.store.transaction import Connection, Cursor
+
+READERS = 4
+"""Connections that read at once; a page needs one for a few milliseconds."""
+
+
+class SqliteDatabase:
+    """One file. `synchronous` is FULL for what must survive a power cut, NORMAL for what may not."""
+
+    dialect: Dialect = SQLITE
+
+    def __init__(self, path: Path, *, synchronous: str) -> None:
+        self._path = path
+        self._synchronous = synchronous
+
+    def connect(self) -> Connection:
+        import sqlite3
+
+        connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
+        for pragma in (*SQLITE_WRITER, f"PRAGMA synchronous = {self._synchronous}"):
+            connection.execute(pragma)
+        self._path.chmod(0o600)
+        return connection
+
+    def read_engine(self) -> AsyncEngine:
+        url = f"sqlite+aiosqlite:///file:{self._path}?mode=ro&uri=true"
+        engine = create_async_engine(url, pool_size=READERS, max_overflow=0, paramstyle="named")
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            # The driver's own BEGIN comes only before changes; ours makes several reads see one state.
+            connection.isolation_level = None
+            for pragma in SQLITE_READER:
+                connection.execute(pragma)
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: SyncConnection) -> None:
+            connection.exec_driver_sql("BEGIN")
+
+        return engine
+
+
+class PostgresDatabase:
+    """A PostgreSQL database by URL. `lease` is the advisory lock that the one writer holds."""
+
+    dialect: Dialect = POSTGRES
+
+    def __init__(self, url: str, *, lease: int) -> None:
+        self._url = make_url(url).set(drivername="postgresql+psycopg")
+        self._lease = lease
+
+    def connect(self) -> Connection:
+        import psycopg
+
+        plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        connection = psycopg.connect(plain, autocommit=True)
+        connection.execute("SELECT pg_advisory_lock(%s)", (self._lease,))
+        return PsycopgConnection(connection)
+
+    def read_engine(self) -> AsyncEngine:
+        return create_async_engine(
+            self._url,
+            pool_size=READERS,
+            max_overflow=0,
+            isolation_level="REPEATABLE READ",
+            execution_options={"postgresql_readonly": True},
+            paramstyle="pyformat",
+        )
+
+
+Database = SqliteDatabase | PostgresDatabase
+
+
+class ReadingConnection:
+    """SQLAlchemy's connection, seen as the driver's: what a Reader needs."""
+
+    def __init__(self, connection: SyncConnection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Mapping[str, Any], /) -> Cursor:
+        return self._connection.exec_driver_sql(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Sequence[Mapping[str, Any]], /) -> None:
+        raise RuntimeError("a reader does not change anything")
+
+    def close(self) -> None:
+        self._connection.close()

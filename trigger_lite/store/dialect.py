@@ -1,0 +1,42 @@
+"""What differs between the databases, and nothing else."""
+
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+
+SQLITE: Dialect = sqlite.dialect(paramstyle="named")
+POSTGRES: Dialect = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+
+# Differs on SQLite because: durability and concurrency are set per connection there.
+SQLITE_WRITER = (
+    "PRAGMA auto_vacuum = INCREMENTAL",  # only heeded by a file that is still empty
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -8000",
+)
+SQLITE_READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000", "PRAGMA cache_size = -2000")
+
+
+def begin(dialect: Dialect) -> str:
+    # Differs on SQLite because a deferred transaction could fail when it first writes.
+    return "BEGIN IMMEDIATE" if dialect is SQLITE else "BEGIN"
+
+
+class PsycopgConnection:
+    """A psycopg connection with the two calls of `transaction.Connection`."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+
+    def execute(self, sql: str, parameters: Any = None) -> Any:
+        return self._cursor.execute(sql, parameters or None)
+
+    def executemany(self, sql: str, parameters: Any) -> None:
+        self._cursor.executemany(sql, parameters)
+
+    def close(self) -> None:
+        self._connection.close()

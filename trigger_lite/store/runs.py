@@ -1,0 +1,276 @@
+"""Runs: their state, their data, their history."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from trigger_lite.store import schema
+from trigger_lite.store.query import Query, Statement
+from trigger_lite.store.transaction import Reader, Tx
+
+MAX_INLINE: Final = 8_192
+"""Characters of a payload, output or metadata kept in the run's own row."""
+
+
+class RunRow(NamedTuple):
+    """A run's state: everything but its data. Times in Unix ms; `retry` and `tags` are JSON."""
+
+    id: str
+    environment_id: str
+    task_id: str
+    status: str
+    execution_status: str
+    snapshot_seq: int
+    attempt: int
+    deliveries: int
+    status_reason: str | None
+    queue_id: str
+    queue_name: str
+    lane_id: str
+    concurrency_key: str | None
+    queued: int
+    score: int
+    queue_time: int
+    priority_ms: int
+    holds_slot: int
+    worker_id: str | None
+    delay_until: int | None
+    ttl: int | None
+    ttl_at: int | None
+    version_id: str | None
+    is_pinned: int
+    machine: str | None
+    max_attempts: int | None
+    max_duration: int | None
+    retry: str | None
+    idempotency_key: str | None
+    idempotency_expires_at: int | None
+    idempotency_options: str | None
+    parent_id: str | None
+    root_id: str | None
+    depth: int
+    replay_of: str | None
+    source: str
+    is_test: int
+    tags: str
+    is_failed: int
+    usage_ms: int
+    created_at: int
+    updated_at: int
+    queued_at: int | None
+    started_at: int | None
+    executed_at: int | None
+    completed_at: int | None
+    expired_at: int | None
+
+
+class RunData(NamedTuple):
+    """What a run was given and made. Metadata and error are JSON; payload and output as their types say."""
+
+    payload: str | None
+    payload_type: str
+    seed_metadata: str | None
+    metadata: str | None
+    output: str | None
+    output_type: str | None
+    error: str | None
+
+
+class SnapshotRow(NamedTuple):
+    run_id: str
+    seq: int
+    execution_status: str
+    run_status: str
+    description: str
+    attempt: int
+    is_valid: int
+    error: str | None
+    worker_id: str | None
+    retry_at: int | None
+    created_at: int
+
+
+_RUN = f"SELECT {', '.join(RunRow._fields)} FROM run"
+_DATA_COLUMNS = ", ".join(RunData._fields)
+_ALL_COLUMNS: Final = frozenset(column.name for column in schema.run.columns)
+_LARGE: Final = ("payload", "seed_metadata", "metadata", "output")
+
+
+def _split(*columns: Any) -> tuple[RunRow, RunData]:
+    state = len(RunRow._fields)
+    return RunRow(*columns[:state]), RunData(*columns[state:])
+
+
+_FIND = Query(_RUN + " WHERE id = :id", RunRow)
+_FIND_IN = Query(_RUN + " WHERE id = :id AND environment_id = :environment_id", RunRow)
+_DATA = Query(f"SELECT {_DATA_COLUMNS} FROM run WHERE id = :id", RunData)
+_VALUES = Query("SELECT kind, data FROM run_value WHERE run_id = :run_id", lambda kind, data: (kind, data))
+_HEADS = Query(
+    f"""SELECT {", ".join(RunRow._fields)}, {_DATA_COLUMNS} FROM run
+         WHERE lane_id = :lane_id AND queued = 1 AND score <= :now ORDER BY score, id LIMIT :count""",
+    _split,
+)
+_BY_IDEMPOTENCY_KEY = Query(
+    _RUN + " WHERE environment_id = :environment_id AND task_id = :task_id AND idempotency_key = :key", RunRow
+)
+_OWNED = Query(_RUN + " WHERE worker_id IS NOT NULL", RunRow)
+_OWNED_BY = Query(_RUN + " WHERE worker_id = :worker_id", RunRow)
+_DELAYED = Query(
+    _RUN + " WHERE execution_status = 'DELAYED' AND delay_until <= :now ORDER BY delay_until LIMIT :count",
+    RunRow,
+)
+_NEXT_DELAYED = Query("SELECT min(delay_until) FROM run WHERE execution_status = 'DELAYED'", lambda at: at)
+_EXPIRING = Query(
+    _RUN + " WHERE queued = 1 AND ttl_at IS NOT NULL AND ttl_at <= :now ORDER BY ttl_at LIMIT :count", RunRow
+)
+_NEXT_EXPIRING = Query("SELECT min(ttl_at) FROM run WHERE queued = 1 AND ttl_at IS NOT NULL", lambda at: at)
+_PENDING_VERSION = Query(
+    _RUN
+    + """ WHERE execution_status = 'RUN_CREATED' AND environment_id = :environment_id
+            AND task_id = :task_id ORDER BY id LIMIT :count""",
+    RunRow,
+)
+_CHILDREN = Query(_RUN + " WHERE parent_id = :parent_id ORDER BY id LIMIT :count", RunRow)
+_INSERT_TAG = Statement(
+    """INSERT INTO run_tag (environment_id, tag, run_id) VALUES (:environment_id, :tag, :run_id)
+       ON CONFLICT DO NOTHING"""
+)
+_PUT_VALUE = Statement(
+    """INSERT INTO run_value (run_id, kind, data) VALUES (:run_id, :kind, :data)
+       ON CONFLICT (run_id, kind) DO UPDATE SET data = excluded.data"""
+)
+_INSERT_SNAPSHOT = Statement(
+    f"""INSERT INTO snapshot ({", ".join(SnapshotRow._fields)})
+        VALUES ({", ".join(":" + name for name in SnapshotRow._fields)})"""
+)
+_SNAPSHOTS = Query(
+    f"""SELECT {", ".join(SnapshotRow._fields)} FROM snapshot
+         WHERE run_id = :run_id AND is_valid = 1 AND seq > :after ORDER BY seq""",
+    SnapshotRow,
+)
+
+
+@lru_cache(maxsize=64)
+def _insert(columns: tuple[str, ...]) -> Statement:
+    return Statement(
+        f"INSERT INTO run ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
+    )
+
+
+@lru_cache(maxsize=256)
+def _update(columns: tuple[str, ...]) -> Statement:
+    unknown = set(columns) - _ALL_COLUMNS
+    if unknown:
+        raise LookupError(f"run has no column {', '.join(sorted(unknown))}")
+    changes = ", ".join(f"{name} = :{name}" for name in columns)
+    return Statement(f"UPDATE run SET {changes} WHERE id = :_id AND snapshot_seq = :_seq")
+
+
+def insert_run(tx: Tx, run: RunRow, data: RunData) -> None:
+    """Add a run with its data and tags."""
+    stored = _store_large(tx, run.id, data._asdict())
+    values = run._asdict() | stored
+    tx.run(_insert(tuple(values)), **values)
+
+
+def insert_tags(tx: Tx, environment_id: str, run_id: str, tags: Sequence[str]) -> None:
+    if tags:
+        rows = [{"environment_id": environment_id, "tag": tag, "run_id": run_id} for tag in tags]
+        tx.run_many(_INSERT_TAG, rows)
+
+
+def update_run(tx: Tx, run: RunRow, changes: Mapping[str, Any]) -> bool:
+    """Change columns of a run *if it still is at the snapshot `run` shows*; tell whether it was (LK-02)."""
+    stored = _store_large(tx, run.id, changes)
+    statement = _update(tuple(stored))
+    return tx.run(statement, **stored, _id=run.id, _seq=run.snapshot_seq) == 1
+
+
+def _store_large(tx: Tx, run_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with each one that is too long for the row put aside in `run_value`."""
+    stored = dict(values)
+    for kind in _LARGE:
+        value = stored.get(kind)
+        if value is not None and len(value) > MAX_INLINE:
+            tx.run(_PUT_VALUE, run_id=run_id, kind=kind, data=value)
+            stored[kind] = ""
+    return stored
+
+
+def with_large(tx: Reader, run_id: str, data: RunData) -> RunData:
+    """Return run data with the values that were put aside; an empty text in the row marks one."""
+    if "" not in (data.payload, data.seed_metadata, data.metadata, data.output):
+        return data
+    values = dict(tx.all(_VALUES, run_id=run_id))
+    found = {kind: values[kind] for kind in _LARGE if getattr(data, kind) == "" and kind in values}
+    return data._replace(**found)
+
+
+def find_run(tx: Reader, run_id: str) -> RunRow | None:
+    return tx.first(_FIND, id=run_id)
+
+
+def find_run_in(tx: Reader, environment_id: str, run_id: str) -> RunRow | None:
+    """The run, if it is one of this environment."""
+    return tx.first(_FIND_IN, id=run_id, environment_id=environment_id)
+
+
+def get_data(tx: Reader, run_id: str) -> RunData:
+    found = tx.first(_DATA, id=run_id)
+    if found is None:
+        raise LookupError(f"no run {run_id}")
+    return with_large(tx, run_id, found)
+
+
+def list_heads(tx: Reader, lane_id: str, *, count: int) -> list[tuple[RunRow, RunData]]:
+    """The next runs of a lane that are due, in their order (Q-01); large values are not filled in."""
+    return tx.all(_HEADS, lane_id=lane_id, now=tx.now, count=count)
+
+
+def find_by_idempotency_key(tx: Reader, environment_id: str, task_id: str, key: str) -> RunRow | None:
+    return tx.first(_BY_IDEMPOTENCY_KEY, environment_id=environment_id, task_id=task_id, key=key)
+
+
+def list_owned(tx: Reader) -> list[RunRow]:
+    """Every run that a worker has."""
+    return tx.all(_OWNED)
+
+
+def list_owned_by(tx: Reader, worker_id: str) -> list[RunRow]:
+    return tx.all(_OWNED_BY, worker_id=worker_id)
+
+
+def list_delay_ended(tx: Reader, *, count: int) -> list[RunRow]:
+    """Delayed runs whose time has come."""
+    return tx.all(_DELAYED, now=tx.now, count=count)
+
+
+def find_next_delay_end(tx: Reader) -> int | None:
+    return tx.first(_NEXT_DELAYED)
+
+
+def list_lapsed(tx: Reader, *, count: int) -> list[RunRow]:
+    """Waiting runs whose TTL ran out."""
+    return tx.all(_EXPIRING, now=tx.now, count=count)
+
+
+def find_next_expiry(tx: Reader) -> int | None:
+    return tx.first(_NEXT_EXPIRING)
+
+
+def list_pending_version(tx: Reader, environment_id: str, task_id: str, *, count: int) -> list[RunRow]:
+    """Runs of a task that wait for a version, oldest first."""
+    return tx.all(_PENDING_VERSION, environment_id=environment_id, task_id=task_id, count=count)
+
+
+def list_children(tx: Reader, parent_id: str, *, count: int) -> list[RunRow]:
+    return tx.all(_CHILDREN, parent_id=parent_id, count=count)
+
+
+def insert_snapshot(tx: Tx, snapshot: SnapshotRow) -> None:
+    tx.run(_INSERT_SNAPSHOT, **snapshot._asdict())
+
+
+def list_snapshots(tx: Reader, run_id: str, *, after: int = 0) -> list[SnapshotRow]:
+    """The valid snapshots of a run later than `after`, oldest first."""
+    return tx.all(_SNAPSHOTS, run_id=run_id, after=after)

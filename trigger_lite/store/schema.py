@@ -1,0 +1,356 @@
+"""The data model, read like a data dictionary. `migrations/` builds exactly this (tested).
+
+Portable types only: TEXT ids that sort by time, BIGINT Unix milliseconds, INTEGER 0/1 flags, TEXT JSON.
+Two databases: STATE is the truth, TELEMETRY holds what may be dropped by age.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
+
+STATE = MetaData()
+TELEMETRY = MetaData()
+
+
+def _id(name: str = "id") -> Column[str]:
+    return Column(name, Text, primary_key=True, nullable=False)
+
+
+def _text(name: str, *, optional: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=optional)
+
+
+def _ms(name: str, *, optional: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=optional)
+
+
+def _int(name: str, *, optional: bool = False, default: int | None = None) -> Column[int]:
+    server_default = None if default is None else text(str(default))
+    return Column(name, Integer, nullable=optional, server_default=server_default)
+
+
+meta = Table("meta", STATE, _id("key"), _text("value"))
+
+# ---- who and where --------------------------------------------------------------------------------
+
+organization = Table("organization", STATE, _id(), _text("slug"), _text("name"), _ms("created_at"))
+
+project = Table(
+    "project",
+    STATE,
+    _id(),
+    _text("organization_id"),
+    _text("ref"),
+    _text("slug"),
+    _text("name"),
+    _ms("created_at"),
+)
+
+# The key itself is not stored: it is derived from the server's secret and `key_generation`.
+environment = Table(
+    "environment",
+    STATE,
+    _id(),
+    _text("project_id"),
+    _text("slug"),
+    _text("type"),
+    _text("key_hash"),
+    _int("key_generation", default=1),
+    _int("paused", default=0),
+    _int("concurrency_limit"),
+    Column("burst_percent", Integer, nullable=False, server_default=text("100")),
+    _int("held", default=0),  # slots held now; recounted at boot
+    _ms("created_at"),
+    _ms("archived_at", optional=True),
+    Index("environment_slug", "project_id", "slug", unique=True),
+    Index("environment_key", "key_hash", unique=True),
+)
+
+account = Table(
+    "account",
+    STATE,
+    _id(),
+    _text("name"),
+    _text("password_hash", optional=True),
+    _text("role"),
+    _ms("created_at"),
+)
+
+# Sign-in links and sessions are kept as hashes: reading the database signs nobody in.
+sign_in_link = Table(
+    "sign_in_link",
+    STATE,
+    _id("token_hash"),
+    _text("account_id"),
+    _ms("expires_at"),
+    _ms("used_at", optional=True),
+)
+
+session = Table(
+    "session",
+    STATE,
+    _id("token_hash"),
+    _text("account_id"),
+    _text("form_token"),
+    _ms("created_at"),
+    _ms("expires_at"),
+)
+
+# ---- what can run -----------------------------------------------------------------------------------
+
+worker_version = Table(
+    "worker_version",
+    STATE,
+    _id(),
+    _text("environment_id"),
+    _text("version"),
+    _text("content_hash"),
+    _text("kind"),  # local: registered by a live worker
+    _text("sdk_version"),
+    _text("runtime", optional=True),
+    _int("is_current", default=0),
+    _ms("created_at"),
+    Index("worker_version_number", "environment_id", "version", unique=True),
+    Index(
+        "worker_version_current",
+        "environment_id",
+        unique=True,
+        sqlite_where=text("is_current = 1"),
+        postgresql_where=text("is_current = 1"),
+    ),
+)
+
+task = Table(
+    "task",
+    STATE,
+    _id("worker_version_id"),
+    _id("task_id"),
+    _text("queue_name"),
+    _text("file_path"),
+    _text("export_name", optional=True),
+    _text("description", optional=True),
+    _text("retry", optional=True),  # JSON
+    _text("machine"),
+    _int("max_duration", optional=True),  # seconds
+    _int("ttl", optional=True),  # seconds
+    _text("trigger_source", optional=True),
+    _text("payload_schema", optional=True),  # JSON
+)
+
+# ---- queues ---------------------------------------------------------------------------------------
+
+queue = Table(
+    "queue",
+    STATE,
+    _id(),
+    _text("environment_id"),
+    _text("name"),
+    _text("kind"),  # task or custom
+    _int("concurrency_limit", optional=True),
+    _int("paused", default=0),
+    _ms("created_at"),
+    Index("queue_name", "environment_id", "name", unique=True),
+)
+
+# One lane per queue and concurrency key. `capacity` and `paused` repeat what queue and environment say,
+# so that a claim or a release touches one row; they are recomputed when a limit or a pause changes.
+lane = Table(
+    "lane",
+    STATE,
+    _id(),
+    _text("environment_id"),
+    _text("queue_id"),
+    _text("lane_key"),  # "" without a concurrency key, "=" and the key with one
+    _ms("head_score", optional=True),  # order key of the first waiting run
+    _int("held", default=0),
+    _int("capacity"),
+    _int("paused", default=0),
+    _int("blocked", default=0),  # paused, or held >= capacity
+    Index("lane_key", "queue_id", "lane_key", unique=True),
+    Index(
+        "lane_ready",
+        "environment_id",
+        "head_score",
+        sqlite_where=text("head_score IS NOT NULL AND blocked = 0"),
+        postgresql_where=text("head_score IS NOT NULL AND blocked = 0"),
+    ),
+)
+
+# ---- runs ---------------------------------------------------------------------------------------
+
+run = Table(
+    "run",
+    STATE,
+    _id(),
+    _text("environment_id"),
+    _text("task_id"),
+    _text("status"),
+    _text("execution_status"),
+    _int("snapshot_seq"),
+    _int("attempt"),
+    _int("deliveries"),  # failed deliveries since the last attempt started (Q-32)
+    _text("status_reason", optional=True),
+    # queue
+    _text("queue_id"),
+    _text("queue_name"),
+    _text("lane_id"),
+    _text("concurrency_key", optional=True),
+    _int("queued"),
+    _ms("score"),  # order key: queue time - priority, Unix ms
+    _ms("queue_time"),
+    _int("priority_ms"),
+    _int("holds_slot"),
+    _text("worker_id", optional=True),  # the worker that owns the run now
+    _ms("delay_until", optional=True),
+    _int("ttl", optional=True),  # seconds
+    _ms("ttl_at", optional=True),
+    # fixed at the first claim
+    _text("version_id", optional=True),
+    _int("is_pinned"),  # the trigger named the version
+    _text("machine", optional=True),
+    _int("max_attempts", optional=True),
+    _int("max_duration", optional=True),  # seconds
+    _text("retry", optional=True),  # JSON
+    # keys and family
+    _text("idempotency_key", optional=True),
+    _ms("idempotency_expires_at", optional=True),
+    _text("idempotency_options", optional=True),  # JSON
+    _text("parent_id", optional=True),
+    _text("root_id", optional=True),
+    _int("depth"),
+    _text("replay_of", optional=True),
+    _text("source"),  # sdk, cli, api, dashboard
+    _int("is_test"),
+    # data; values too large for the row are in run_value
+    _text("tags"),  # JSON list
+    _text("payload", optional=True),
+    _text("payload_type"),
+    _text("seed_metadata", optional=True),
+    _text("metadata", optional=True),
+    _text("output", optional=True),
+    _text("output_type", optional=True),
+    _text("error", optional=True),  # JSON
+    _int("is_failed"),
+    _ms("usage_ms"),
+    # times
+    _ms("created_at"),
+    _ms("updated_at"),
+    _ms("queued_at", optional=True),
+    _ms("started_at", optional=True),  # first claim
+    _ms("executed_at", optional=True),  # first attempt
+    _ms("completed_at", optional=True),
+    _ms("expired_at", optional=True),
+    Index(
+        "run_idempotency",
+        "environment_id",
+        "task_id",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=text("idempotency_key IS NOT NULL"),
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    Index("run_list", "environment_id", "id"),
+    Index("run_task", "environment_id", "task_id", "id"),
+    Index(
+        "run_lane",
+        "lane_id",
+        "score",
+        "id",
+        sqlite_where=text("queued = 1"),
+        postgresql_where=text("queued = 1"),
+    ),
+    Index(
+        "run_live",
+        "environment_id",
+        "status",
+        "id",
+        sqlite_where=text("completed_at IS NULL"),
+        postgresql_where=text("completed_at IS NULL"),
+    ),
+    Index(
+        "run_failed",
+        "environment_id",
+        "status",
+        "id",
+        sqlite_where=text("is_failed = 1"),
+        postgresql_where=text("is_failed = 1"),
+    ),
+    Index(
+        "run_worker",
+        "worker_id",
+        sqlite_where=text("worker_id IS NOT NULL"),
+        postgresql_where=text("worker_id IS NOT NULL"),
+    ),
+    Index(
+        "run_delayed",
+        "delay_until",
+        sqlite_where=text("execution_status = 'DELAYED'"),
+        postgresql_where=text("execution_status = 'DELAYED'"),
+    ),
+    Index(
+        "run_expiring",
+        "ttl_at",
+        sqlite_where=text("queued = 1 AND ttl_at IS NOT NULL"),
+        postgresql_where=text("queued = 1 AND ttl_at IS NOT NULL"),
+    ),
+    Index(
+        "run_pending_version",
+        "environment_id",
+        "task_id",
+        "id",
+        sqlite_where=text("execution_status = 'RUN_CREATED'"),
+        postgresql_where=text("execution_status = 'RUN_CREATED'"),
+    ),
+    Index(
+        "run_parent",
+        "parent_id",
+        sqlite_where=text("parent_id IS NOT NULL"),
+        postgresql_where=text("parent_id IS NOT NULL"),
+    ),
+)
+
+# Payloads, outputs and metadata over 8 KB, so that moving a run does not rewrite them.
+run_value = Table("run_value", STATE, _id("run_id"), _id("kind"), _text("data"))
+
+run_tag = Table("run_tag", STATE, _id("environment_id"), _id("tag"), _id("run_id"))
+
+# The history of a run; `seq` counts from 1. `error` is the run error (JSON) of the attempt that ended here.
+snapshot = Table(
+    "snapshot",
+    STATE,
+    _id("run_id"),
+    Column("seq", Integer, primary_key=True, nullable=False),
+    _text("execution_status"),
+    _text("run_status"),
+    _text("description"),
+    _int("attempt"),
+    _int("is_valid", default=1),
+    _text("error", optional=True),
+    _text("worker_id", optional=True),
+    _ms("retry_at", optional=True),
+    _ms("created_at"),
+)
+
+# One row per trigger request that named itself, kept a day: a repeated request is answered, not repeated.
+request_key = Table(
+    "request_key",
+    STATE,
+    _id("key"),
+    _text("run_id"),
+    _ms("created_at"),
+    Index("request_key_age", "created_at"),
+)
+
+# ---- telemetry ----------------------------------------------------------------------------------
+
+log = Table(
+    "log",
+    TELEMETRY,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    _text("run_id"),
+    _int("attempt"),
+    _ms("at"),
+    _text("level"),
+    _text("source"),
+    _text("message"),
+    _text("attributes", optional=True),  # JSON
+    Index("log_run", "run_id", "seq"),
+)

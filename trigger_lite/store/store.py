@@ -1,0 +1,87 @@
+"""The store: `write` runs a function in a grouped commit, `read` runs one on a read-only connection."""
+
+import time
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from trigger_lite.store.database import Database, ReadingConnection
+from trigger_lite.store.migrate import migrate
+from trigger_lite.store.transaction import Connection, Reader, Tx
+from trigger_lite.store.writer import Writer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Store:
+    """One database with its writer and its readers; opened and closed by `server.py`."""
+
+    def __init__(self, database: Database, writer: Writer, readers: AsyncEngine) -> None:
+        self._database = database
+        self._writer = writer
+        self._readers = readers
+
+    @classmethod
+    async def open(
+        cls,
+        database: Database,
+        area: str,
+        *,
+        publish: Callable[[list[object]], None],
+        inbox_limit: int = 2_000,
+    ) -> "Store":
+        """Open the database, bring its schema up to date and start the writer.
+
+        `area` is `state` or `telemetry`. Raises DatabaseTooNew, or the driver's error when it does not open.
+        """
+
+        def connect() -> Connection:
+            connection = database.connect()
+            migrate(connection, database.dialect, area)
+            return connection
+
+        writer = Writer(connect, database.dialect, publish=publish, inbox_limit=inbox_limit)
+        await writer.start()
+        return cls(database, writer, database.read_engine())
+
+    async def write(self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn(tx, *args)` on the writer's thread; returns after the commit that holds it.
+
+        Raises what `fn` raised, having changed nothing, or ServerBusy when too much is waiting.
+        """
+        if kwargs:
+            raise TypeError("write passes positional arguments only")
+        result: R = await self._writer.submit(fn, args)
+        return result
+
+    async def write_when_free(
+        self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Like `write`, but waits while the inbox is full: for work that was accepted already."""
+        while self._writer.full:
+            await self._writer.room()
+        return await self.write(fn, *args, **kwargs)
+
+    async def read(self, fn: Callable[Concatenate[Reader, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn(reader, *args)` on a read-only connection that sees one state of the database."""
+        dialect = self._database.dialect
+
+        def run(connection: SyncConnection) -> R:
+            reader = Reader(ReadingConnection(connection), dialect, time.time_ns() // 1_000_000)
+            return fn(reader, *args, **kwargs)
+
+        async with self._readers.connect() as connection:
+            return await connection.run_sync(run)
+
+    @property
+    def waiting(self) -> int:
+        """Writes accepted and not yet committed."""
+        return self._writer.waiting
+
+    async def close(self) -> None:
+        """Finish accepted writes, then close. Safe to call twice."""
+        await self._writer.close()
+        await self._readers.dispose()

@@ -1,0 +1,199 @@
+"""The single writer: one thread that runs functions in grouped commits.
+
+What arrives in one turn of the event loop is handed over together and committed together, so the price
+of a commit is shared. Each function runs inside its own savepoint: one that raises undoes only itself.
+Events are published after the commit, or never.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy.engine import Dialect
+
+from trigger_lite.protocol.errors import ServerBusy
+from trigger_lite.protocol.ids import IdSource
+from trigger_lite.store.dialect import begin
+from trigger_lite.store.transaction import Connection, Tx
+
+MAX_GROUP: Final = 256
+"""Functions in one commit; more would make the first of them wait for the last."""
+
+
+class Work:
+    """One function to run, and where its result goes."""
+
+    __slots__ = ("args", "error", "events", "fn", "future", "result")
+
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], future: "asyncio.Future[Any]") -> None:
+        self.fn = fn
+        self.args = args
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.events: list[object] = []
+
+
+class Writer:
+    """Owns the writing connection and its thread. Made and used on one event loop.
+
+    `publish` is called on the loop with the events of each commit; `connect` opens the connection on the
+    writer's thread.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        dialect: Dialect,
+        *,
+        publish: Callable[[list[object]], None],
+        inbox_limit: int,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._connect = connect
+        self._dialect = dialect
+        self._publish = publish
+        self._limit = inbox_limit
+        self._clock = clock
+        self._ids = IdSource()
+        self._arrived: list[Work] = []
+        self._handover: queue.SimpleQueue[list[Work] | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._started: asyncio.Future[None] = self._loop.create_future()
+
+    async def start(self) -> None:
+        """Start the thread; returns when its connection is open. Raises what opening it raised."""
+        self._thread.start()
+        await self._started
+
+    def submit(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> "asyncio.Future[Any]":
+        """Queue `fn(tx, *args)`; the future resolves after its commit.
+
+        Raises ServerBusy, having accepted nothing, when the inbox is full.
+        """
+        if self._closed:
+            raise RuntimeError("the store is closed")
+        if self.full:
+            raise ServerBusy
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting += 1
+        if self._waiting >= self._limit:
+            self._room.clear()
+        if not self._arrived:
+            self._loop.call_soon(self._hand_over)
+        self._arrived.append(Work(fn, args, future))
+        return future
+
+    async def room(self) -> None:
+        """Return when the inbox has room; for callers that must wait instead of refusing."""
+        await self._room.wait()
+
+    @property
+    def full(self) -> bool:
+        return self._waiting >= self._limit
+
+    @property
+    def waiting(self) -> int:
+        """Functions accepted and not yet committed."""
+        return self._waiting
+
+    async def close(self) -> None:
+        """Finish what was accepted, refuse the rest, close the connection. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._hand_over()
+        self._handover.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self) -> None:
+        if self._arrived:
+            self._handover.put(self._arrived)
+            self._arrived = []
+
+    # ---- the writer's thread ----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            connection = self._connect()
+        except BaseException as error:
+            self._loop.call_soon_threadsafe(self._started.set_exception, error)
+            return
+        self._loop.call_soon_threadsafe(self._started.set_result, None)
+        backlog: list[Work] = []
+        open_for_more = True
+        while open_for_more or backlog:
+            if open_for_more:
+                open_for_more = self._collect(backlog)
+            group, backlog = backlog[:MAX_GROUP], backlog[MAX_GROUP:]
+            if group:
+                self._commit(connection, group)
+                self._loop.call_soon_threadsafe(self._deliver, group)
+        connection.close()
+
+    def _collect(self, backlog: list[Work]) -> bool:
+        """Add all that has arrived, waiting only when there is nothing to do; tell whether more may come."""
+        try:
+            arrived = self._handover.get(block=not backlog)
+            while arrived is not None:
+                backlog.extend(arrived)
+                arrived = self._handover.get_nowait()
+        except queue.Empty:
+            return True
+        return False
+
+    def _commit(self, connection: Connection, group: list[Work]) -> None:
+        now = self._clock()
+        try:
+            connection.execute(begin(self._dialect), {})
+            for work in group:
+                self._apply(connection, work, now)
+            connection.execute("COMMIT", {})
+        except Exception as error:
+            for work in group:
+                work.error, work.events = error, []
+            self._roll_back(connection)
+
+    def _apply(self, connection: Connection, work: Work, now: int) -> None:
+        tx = Tx(connection, self._dialect, now, self._ids)
+        connection.execute("SAVEPOINT work", {})
+        try:
+            work.result = work.fn(tx, *work.args)
+        except Exception as error:
+            connection.execute("ROLLBACK TO SAVEPOINT work", {})
+            work.error = error
+        else:
+            work.events = tx.events
+        connection.execute("RELEASE SAVEPOINT work", {})
+
+    def _roll_back(self, connection: Connection) -> None:
+        try:
+            connection.execute("ROLLBACK", {})
+        except Exception:
+            # Nothing is open to roll back: BEGIN itself failed. The callers have the first error.
+            return
+
+    # ---- back on the loop -------------------------------------------------------------------------
+
+    def _deliver(self, group: list[Work]) -> None:
+        self._waiting -= len(group)
+        if self._waiting < self._limit:
+            self._room.set()
+        events: list[object] = []
+        for work in group:
+            if not work.future.cancelled():
+                if work.error is not None:
+                    work.future.set_exception(work.error)
+                else:
+                    work.future.set_result(work.result)
+            events += work.events
+        if events:
+            self._publish(events)
