@@ -55,7 +55,7 @@ rules: $(DEV) ## architecture, sizes and documents
 fmt: $(DEV) ## format, sort imports, redraw the state diagram
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
-	$(BIN)/python scripts/state_diagram.py
+	$(BIN)/python -m scripts.state_diagram
 
 bench: $(DEV) ## measure speed and weight on this machine
 	$(BIN)/python -m bench
