@@ -1,0 +1,229 @@
+"""The run that this code belongs to."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from trigger_lite.protocol.execution import (
+    AttemptInfo,
+    EnvironmentInfo,
+    Execution,
+    QueueInfo,
+    RunInfo,
+    TaskInfo,
+)
+from trigger_lite.protocol.tasks import MAX_TAGS
+from trigger_lite.sdk.channel import RunChannel
+from trigger_lite.sdk.errors import OutsideRun
+from trigger_lite.sdk.metadata import MetadataBuffer, RunMetadata
+
+_MAX_TAG: Final = 128
+
+
+def check_tags(tags: str | list[str] | tuple[str, ...]) -> list[str]:
+    """Return tags without blank and repeated ones; raises ValueError for more than 10 or a too long one."""
+    given = [tags] if isinstance(tags, str) else list(tags)
+    kept = list(dict.fromkeys(tag for tag in given if tag.strip()))
+    if len(kept) > MAX_TAGS:
+        raise ValueError(f"a run has at most {MAX_TAGS} tags, not {len(kept)}")
+    for tag in kept:
+        if len(tag) > _MAX_TAG:
+            raise ValueError(f"a tag has at most {_MAX_TAG} characters: {tag[:20]}…")
+    return kept
+
+
+class RunTags:
+    """Tags of the current run: words to find it by, at most 10.
+
+    >>> tags.add("org_42", "import")
+    """
+
+    def __init__(self, context: "Ctx | None" = None) -> None:
+        self._context = context
+
+    def add(self, *names: str) -> None:
+        """Add tags to the run; outside a run nothing happens.
+
+        Raises ValueError when the run would have more than 10, or one has more than 128 characters.
+
+        >>> tags.add("org_42")
+        """
+        check_tags(names)
+        context = self._context or find_context()
+        if context is not None:
+            context._add_tags(names)
+
+    def __iter__(self) -> Iterator[str]:
+        context = self._context or find_context()
+        return iter(context._tags if context is not None else ())
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
+
+    def __len__(self) -> int:
+        return len(list(self))
+
+    def __repr__(self) -> str:
+        return f"RunTags({list(self)})"
+
+
+class Ctx:
+    """What a task may know of its run. Ask for it by a parameter `ctx: Ctx`, the first or the last one.
+
+    >>> @task
+    ... def report(ctx: Ctx, month: str) -> str:
+    ...     ctx.metadata.set("month", month)
+    ...     return f"{month}, attempt {ctx.attempt.number}"
+    >>> run_inline(report, "2030-01").unwrap()
+    '2030-01, attempt 1'
+    """
+
+    def __init__(self, execution: Execution, channel: RunChannel) -> None:
+        self._execution = execution
+        self._channel = channel
+        self._tags = list(execution.run.tags)
+        self.metadata_buffer: Final = MetadataBuffer(channel, execution.run.metadata or {})
+        self._metadata = RunMetadata(lambda: self.metadata_buffer)
+
+    @property
+    def run(self) -> RunInfo:
+        """The run: `id`, `tags`, `created_at`, `is_test`, `idempotency_key`, ….
+
+        >>> ctx.run.id
+        'run_06fd3v'
+        """
+        return self._execution.run
+
+    @property
+    def task(self) -> TaskInfo:
+        """The task: `id` and `file_path`.
+
+        >>> ctx.task.id
+        'report'
+        """
+        return self._execution.task
+
+    @property
+    def attempt(self) -> AttemptInfo:
+        """This attempt: `number`, from 1, and `started_at`.
+
+        >>> ctx.attempt.number
+        1
+        """
+        return self._execution.attempt
+
+    @property
+    def queue(self) -> QueueInfo:
+        """The queue that the run came from: `id` and `name`.
+
+        >>> ctx.queue.name
+        'task/report'
+        """
+        return self._execution.queue
+
+    @property
+    def env(self) -> EnvironmentInfo:
+        """The environment: `id`, `slug` ("dev", "prod") and `type`.
+
+        >>> ctx.env.slug
+        'dev'
+        """
+        return self._execution.environment
+
+    @property
+    def metadata(self) -> RunMetadata:
+        """The run's metadata.
+
+        >>> ctx.metadata.set("progress", 0.5)
+        """
+        return self._metadata
+
+    @property
+    def tags(self) -> RunTags:
+        """The run's tags.
+
+        >>> ctx.tags.add("org_42")
+        """
+        return RunTags(self)
+
+    @property
+    def canceled(self) -> bool:
+        """Whether somebody asked this run to stop; a long loop looks here and returns.
+
+        >>> ctx.canceled
+        False
+        """
+        return self._channel.canceled.is_set()
+
+    def log(self, level: str, message: str, attributes: dict[str, object] | None) -> None:
+        """Pass on one log line of the run; `get_logger()` is the pleasant way."""
+        self._channel.log(level, message, attributes)
+
+    def _add_tags(self, names: tuple[str, ...]) -> None:
+        new = [name for name in check_tags(names) if name not in self._tags]
+        self._tags = check_tags([*self._tags, *new])
+        if new:
+            self._channel.tags(new)
+
+
+class ActiveAttempts:
+    """The attempts going on in this process, one as a rule."""
+
+    def __init__(self) -> None:
+        self._own: ContextVar[Ctx | None] = ContextVar("trigger_lite_run", default=None)
+        self._all: list[Ctx] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def enter(self, context: Ctx) -> Iterator[None]:
+        """Make `context` the current one."""
+        token = self._own.set(context)
+        with self._lock:
+            self._all.append(context)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._all.remove(context)
+            self._own.reset(token)
+
+    def find(self) -> Ctx | None:
+        """Return the current context.
+
+        A thread that user code started has none of its own: it belongs to the only attempt there is.
+        """
+        own = self._own.get()
+        if own is not None:
+            return own
+        everything = self._all
+        return everything[0] if len(everything) == 1 else None
+
+
+_active: Final = ActiveAttempts()
+enter_context: Final = _active.enter
+find_context: Final = _active.find
+
+
+def current() -> Ctx:
+    """Return the context of the run that this code belongs to, however deep it was called.
+
+    Raises OutsideRun elsewhere.
+
+    >>> def note(text: str) -> None:
+    ...     current().metadata.append("notes", text)
+    """
+    context = find_context()
+    if context is None:
+        raise OutsideRun("current() works only inside a run")
+    return context
+
+
+def _find_buffer() -> MetadataBuffer | None:
+    context = find_context()
+    return context.metadata_buffer if context is not None else None
+
+
+metadata: Final = RunMetadata(_find_buffer)
+tags: Final = RunTags()

@@ -1,0 +1,71 @@
+"""When a failed attempt is made again (engine-behaviours 4d)."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Final
+
+from trigger_lite.protocol.durations import Duration, duration_seconds
+from trigger_lite.protocol.manifest import RetryConfig
+from trigger_lite.protocol.tasks import MAX_ATTEMPTS
+from trigger_lite.sdk.errors import DefinitionError
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and when a failed attempt is made again.
+
+    `attempts` counts the first one. The delay before attempt k + 1 is `min · factor^(k-1)`, times a random
+    number from 1 to 2 when `randomize` is on, and at most `max`. Delays are durations such as "1s".
+
+    >>> Retry(5, min="1s", max="2m", randomize=False).delay_seconds(3)
+    4.0
+    """
+
+    attempts: int = 3
+    _: KW_ONLY
+    min: Duration = "1s"
+    max: Duration = "1m"
+    factor: float = 2.0
+    randomize: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= MAX_ATTEMPTS:
+            raise DefinitionError(f"Retry(attempts={self.attempts}): attempts must be 1 to {MAX_ATTEMPTS}")
+        if self.factor <= 0:
+            raise DefinitionError(f"Retry(factor={self.factor}): factor must be more than 0")
+        try:
+            shortest, longest = duration_seconds(self.min), duration_seconds(self.max)
+        except ValueError as error:
+            raise DefinitionError(f"Retry: {error}") from None
+        if shortest > longest:
+            raise DefinitionError(f"Retry(min={self.min!r}, max={self.max!r}): min is more than max")
+
+    def delay_seconds(self, attempt: int, jitter: float = 0.0) -> float:
+        """Return seconds between `attempt` (from 1) and the next; `jitter` is a random number from 0 to 1.
+
+        >>> Retry(min="1s", max="3s").delay_seconds(2, jitter=0.25)
+        2.5
+        """
+        spread = 1 + jitter if self.randomize else 1.0
+        longest = duration_seconds(self.max)
+        try:
+            grown = float(self.factor) ** (attempt - 1)
+        except OverflowError:
+            return longest
+        return min(longest, spread * duration_seconds(self.min) * grown)
+
+    def config(self) -> RetryConfig:
+        """Return these settings as a worker registers them.
+
+        >>> Retry(2).config().max_attempts
+        2
+        """
+        return RetryConfig(
+            max_attempts=self.attempts,
+            factor=self.factor,
+            min_timeout_in_ms=duration_seconds(self.min) * 1000,
+            max_timeout_in_ms=duration_seconds(self.max) * 1000,
+            randomize=self.randomize,
+        )
+
+
+DEFAULT_RETRY: Final = Retry()
