@@ -1,0 +1,54 @@
+"""What happened, announced after the commit that made it so. Subscribers are woken and informed, no more."""
+
+import msgspec
+
+from trigger_lite.protocol.statuses import ExecutionStatus, RunStatus
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Base of all events."""
+
+    environment_id: str
+
+
+class RunMoved(Event, frozen=True):
+    """A run has a new snapshot. `at` is Unix ms; `worker_id` the worker that owns or just owned it."""
+
+    run_id: str
+    task_id: str
+    transition: str
+    execution_status: ExecutionStatus
+    status: RunStatus
+    snapshot_seq: int
+    attempt: int
+    worker_id: str | None
+    freed_slot: bool
+    delay_until: int | None
+    at: int
+
+
+class RunChanged(Event, frozen=True):
+    """A run's tags or metadata changed; its snapshot did not."""
+
+    run_id: str
+    task_id: str
+
+
+class VersionRegistered(Event, frozen=True):
+    """A worker version became the current one."""
+
+    version_id: str
+    version: str
+
+
+class QueueChanged(Event, frozen=True):
+    """A queue's limit or pause changed: waiting runs may be able to start."""
+
+    queue_id: str
+
+
+class LogsAdded(Event, frozen=True):
+    """Lines were added to a run's log. `environment_id` is empty: log lines are keyed by run alone."""
+
+    run_id: str
+    last_seq: int

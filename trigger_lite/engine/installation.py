@@ -1,0 +1,60 @@
+"""The first start: one organisation, one project, two environments, and the keys of environments."""
+
+import hashlib
+import hmac
+from typing import Final
+
+from trigger_lite.store import environments
+from trigger_lite.store.environments import EnvironmentRow
+from trigger_lite.store.transaction import Tx
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_KEY_LENGTH: Final = 24
+_PREFIX: Final = {"DEVELOPMENT": "tr_dev_", "PRODUCTION": "tr_prod_"}
+
+
+def environment_key(secret: bytes, environment: EnvironmentRow) -> str:
+    """Return an environment's secret key, derived from the server's secret: the database holds only its hash.
+
+    Shaped `tr_<env>_` and 24 letters and digits, never `tr_<env>_sk_…` (management-api 2).
+    """
+    message = f"environment-key:{environment.id}:{environment.key_generation}".encode()
+    number = int.from_bytes(hmac.digest(secret, message, "sha256"))
+    body = []
+    for _ in range(_KEY_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        body.append(_ALPHABET[digit])
+    return _PREFIX[environment.type] + "".join(body)
+
+
+def key_hash(key: str) -> str:
+    """Return what the database keeps of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def prepare_installation(tx: Tx, secret: bytes, concurrency_limit: int) -> list[EnvironmentRow]:
+    """Make what a first start needs, and return the environments; a later start changes nothing.
+
+    When the secret is another one than before, the keys are those of the new secret.
+    """
+    if not environments.list_environments(tx):
+        organization_id = environments.insert_organization(tx, slug="default", name="Default")
+        project_id = environments.insert_project(
+            tx, organization_id, ref=f"proj_{_letters(secret)}", slug="default", name="Default"
+        )
+        for slug, kind in (("dev", "DEVELOPMENT"), ("prod", "PRODUCTION")):
+            environments.insert_environment(
+                tx, project_id, slug=slug, kind=kind, concurrency_limit=concurrency_limit
+            )
+    present = environments.list_environments(tx)
+    for environment in present:
+        hashed = key_hash(environment_key(secret, environment))
+        if hashed != environment.key_hash:
+            environments.update_key_hash(tx, environment.id, hashed)
+    return environments.list_environments(tx)
+
+
+def _letters(secret: bytes) -> str:
+    """Return 20 lower-case letters for the project's reference (management-api 2)."""
+    number = int.from_bytes(hmac.digest(secret, b"project-ref", "sha256"))
+    return "".join(chr(ord("a") + (number // 26**i) % 26) for i in range(20))

@@ -1,0 +1,71 @@
+"""Runs that no version can run yet (engine-behaviours 2d)."""
+
+from typing import Final
+
+from trigger_lite.engine import lifecycle, slots
+from trigger_lite.engine.lifecycle import Transition
+from trigger_lite.store import runs
+from trigger_lite.store.runs import RunRow
+from trigger_lite.store.transaction import Tx
+
+PROMOTE_CHUNK: Final = 200
+
+REASONS: Final = {
+    "NO_WORKER": "no worker of its version is connected",
+    "TASK_NOT_IN_LATEST": "the current version does not have its task",
+    "TASK_NEVER_REGISTERED": "no worker has registered its task",
+}
+
+
+def park(tx: Tx, run: RunRow, reason: str) -> RunRow:
+    """Take a waiting run out of line until a version can run it (PV-01)."""
+    parked = lifecycle.move(
+        tx,
+        run,
+        Transition.PARK,
+        description=f"Parked: {REASONS[reason]}",
+        changes={"queued": 0, "status_reason": reason},
+    )
+    slots.leave_line(tx, run)
+    return parked
+
+
+def promote(tx: Tx, environment_id: str, task_ids: list[str]) -> int:
+    """Put parked runs of these tasks back in line, oldest first, one chunk; returns how many (PV-02)."""
+    promoted = 0
+    for task_id in task_ids:
+        room = PROMOTE_CHUNK - promoted
+        if room <= 0:
+            break
+        for run in runs.list_pending_version(tx, environment_id, task_id, count=room):
+            _promote(tx, run)
+            promoted += 1
+    return promoted
+
+
+def _promote(tx: Tx, run: RunRow) -> None:
+    if run.delay_until is not None and run.delay_until > tx.now:
+        lifecycle.move(
+            tx,
+            run,
+            Transition.VERSION_ARRIVES_EARLY,
+            description="A version can run it; its start time is not reached",
+            changes={"status_reason": None},
+        )
+        return
+    # The place in line stays that of the trigger (PV-03); the TTL starts if the run never waited before.
+    lane = slots.rejoin(tx, run)
+    ttl_at = run.ttl_at if run.ttl_at or not run.ttl or run.started_at else tx.now + run.ttl * 1000
+    lifecycle.move(
+        tx,
+        run,
+        Transition.VERSION_ARRIVES,
+        description="A version can run it: back in line",
+        changes={
+            "queued": 1,
+            "lane_id": lane,
+            "status_reason": None,
+            "queued_at": run.queued_at or tx.now,
+            "ttl_at": ttl_at,
+        },
+    )

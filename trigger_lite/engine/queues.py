@@ -1,0 +1,203 @@
+"""Claiming: which waiting run starts next, on which worker (engine-behaviours 3 and 13c).
+
+The price of a claim is that of the runs it returns, whatever waits behind them.
+"""
+
+from typing import Final
+
+import msgspec
+
+from trigger_lite.engine import lifecycle, pending_versions, slots
+from trigger_lite.engine.events import QueueChanged
+from trigger_lite.engine.expiry import expire_run
+from trigger_lite.engine.lifecycle import Transition
+from trigger_lite.protocol.errors import NotFound
+from trigger_lite.protocol.machines import DEFAULT_MACHINE
+from trigger_lite.store import environments, queues, runs, versions
+from trigger_lite.store.queues import LaneRow
+from trigger_lite.store.runs import RunData, RunRow
+from trigger_lite.store.transaction import Tx
+from trigger_lite.store.versions import TaskRow, VersionRow
+
+_MAX_PASSES: Final = 100
+"""Rounds over the lanes in one claim; each round takes or removes at least one waiting run."""
+
+
+class Offer(msgspec.Struct):
+    """A connected worker that can take `credits` more runs of its version. Counted down as it is used."""
+
+    worker_id: str
+    version_id: str
+    credits: int
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A run handed to a worker: everything its first message needs."""
+
+    worker_id: str
+    run: RunRow
+    data: RunData
+    task: TaskRow
+    version: VersionRow
+
+
+def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> list[Claim]:
+    """Hand waiting runs to the offers, oldest head first, one lane after the other (Q-01, Q-03, Q-12).
+
+    Claim, slot, status and snapshot change together (Q-26). Runs that lapsed are expired on the way,
+    runs that no connected version can run are parked (Q-40, PV-01).
+    """
+    load = environments.get_load(tx, environment_id)
+    current = versions.find_current_version(tx, environment_id)
+    if load.paused or current is None:
+        return []
+    round_ = _Round(tx, environment_id, current, offers)
+    free = load.slots - load.held
+    for _ in range(_MAX_PASSES):
+        wanted = min(free - len(round_.claims), sum(offer.credits for offer in offers))
+        if wanted <= 0 or not round_.take_from_lanes(wanted):
+            break
+    if round_.claims:
+        environments.change_held(tx, environment_id, len(round_.claims))
+    return round_.claims
+
+
+class _Round:
+    """One claim call: what it has handed out, and what it already looked up."""
+
+    def __init__(self, tx: Tx, environment_id: str, current: VersionRow, offers: list[Offer]) -> None:
+        self._tx = tx
+        self._environment_id = environment_id
+        self._current = current
+        self._offers = offers
+        self._connected = {offer.version_id for offer in offers}
+        self._tasks: dict[tuple[str, str], TaskRow | None] = {}
+        self._versions = {current.id: current}
+        self._busy: set[str] = set()
+        self.claims: list[Claim] = []
+
+    def take_from_lanes(self, wanted: int) -> bool:
+        """Go over the due lanes once; tell whether any waiting run left one."""
+        count = wanted + len(self._busy)
+        due = queues.list_due_lanes(self._tx, self._environment_id, count=count)
+        lanes = [lane for lane in due if lane.id not in self._busy][:wanted]
+        if not lanes:
+            return False
+        each = wanted if len(lanes) == 1 else 1
+        for lane in lanes:
+            self._take_from(lane, min(each, lane.capacity - lane.held))
+        return True
+
+    def _take_from(self, lane: LaneRow, count: int) -> None:
+        taken = 0
+        unable: list[tuple[RunRow, str]] = []
+        for run, data in runs.list_heads(self._tx, lane.id, count=count):
+            reason = self._hand_out(run, data)
+            if reason == "BUSY":
+                self._busy.add(lane.id)
+                break
+            if reason is None:
+                taken += 1
+            else:
+                unable.append((run, reason))
+        queues.take_slots(self._tx, lane.id, taken)
+        # Only now: a lane that looks empty is forgotten, and these slots must be counted first.
+        for run, reason in unable:
+            if reason == "LAPSED":
+                expire_run(self._tx, run)
+            else:
+                pending_versions.park(self._tx, run, reason)
+
+    def _hand_out(self, run: RunRow, data: RunData) -> str | None:
+        """Claim the run for the best offer, or say why it cannot be."""
+        if run.ttl_at is not None and run.ttl_at <= self._tx.now and run.started_at is None:
+            return "LAPSED"
+        version = self._version_for(run)
+        if version is None:
+            return "NO_WORKER"
+        task = self._task(version.id, run.task_id)
+        if task is None:
+            known = versions.was_ever_registered(self._tx, self._environment_id, run.task_id)
+            return "TASK_NOT_IN_LATEST" if known else "TASK_NEVER_REGISTERED"
+        offer = max((o for o in self._offers if o.version_id == version.id), key=lambda o: o.credits)
+        if offer.credits <= 0:
+            return "BUSY"
+        offer.credits -= 1
+        claimed = _claim(self._tx, run, task=task, worker_id=offer.worker_id)
+        data = runs.with_large(self._tx, run.id, data)
+        self.claims.append(Claim(offer.worker_id, claimed, data, task, version))
+        return None
+
+    def _version_for(self, run: RunRow) -> VersionRow | None:
+        """Return the connected version that runs it: the one it is fixed to, else the current one.
+
+        A version that came from a live worker has no copy here: once its worker is gone, a run that did not
+        ask for it by name goes on with the current one.
+        """
+        if run.version_id is not None:
+            fixed = self._known_version(run.version_id)
+            if fixed is not None and fixed.id in self._connected:
+                return fixed
+            if run.is_pinned or (fixed is not None and fixed.kind != "local"):
+                return None
+        return self._current if self._current.id in self._connected else None
+
+    def _known_version(self, version_id: str) -> VersionRow | None:
+        if version_id not in self._versions:
+            found = versions.find_version(self._tx, self._environment_id, version_id)
+            if found is None:
+                return None
+            self._versions[version_id] = found
+        return self._versions[version_id]
+
+    def _task(self, version_id: str, task_id: str) -> TaskRow | None:
+        key = (version_id, task_id)
+        if key not in self._tasks:
+            self._tasks[key] = versions.find_task(self._tx, version_id, task_id)
+        return self._tasks[key]
+
+
+def _claim(tx: Tx, run: RunRow, *, task: TaskRow, worker_id: str) -> RunRow:
+    """Fix what the first claim fixes, and move the run (Q-27)."""
+    changes: dict[str, object] = {"queued": 0, "worker_id": worker_id, "version_id": task.worker_version_id}
+    if run.started_at is None:
+        changes["started_at"] = tx.now
+        changes["machine"] = run.machine or task.machine or DEFAULT_MACHINE
+        changes["max_duration"] = run.max_duration if run.max_duration is not None else task.max_duration
+        changes["retry"] = task.retry
+        if run.max_attempts is None:
+            changes["max_attempts"] = _task_max_attempts(task)
+    return lifecycle.move(tx, run, Transition.CLAIM, description="Dequeued by a worker", changes=changes)
+
+
+def _task_max_attempts(task: TaskRow) -> int | None:
+    if task.retry is None:
+        return None
+    settings = msgspec.json.decode(task.retry)
+    return settings.get("maxAttempts") if isinstance(settings, dict) else None
+
+
+def next_due(tx: Tx, environment_id: str) -> int | None:
+    """Return when the next waiting run may start (Unix ms), or None when none can."""
+    return queues.find_next_due(tx, environment_id)
+
+
+# ---- pause and limits -------------------------------------------------------------------------------
+
+
+def set_paused(tx: Tx, environment_id: str, name: str, *, paused: bool) -> None:
+    """Pause or resume a queue: triggers are accepted, nothing new starts, what runs goes on (Q-33)."""
+    queue = queues.find_queue(tx, environment_id, name)
+    if queue is None:
+        raise NotFound("queue-not-found")
+    queues.update_queue_paused(tx, queue.id, paused=paused)
+    slots.refresh_queue(tx, queue._replace(paused=int(paused)))
+    tx.emit(QueueChanged(environment_id, queue.id))
+
+
+def set_environment_limit(tx: Tx, environment_id: str, concurrency_limit: int) -> None:
+    """Change how many runs an environment may hold; nothing running is stopped (Q-18)."""
+    environments.update_concurrency_limit(tx, environment_id, concurrency_limit)
+    for queue in queues.list_queues(tx, environment_id):
+        slots.refresh_queue(tx, queue)
+        tx.emit(QueueChanged(environment_id, queue.id))

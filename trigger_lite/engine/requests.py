@@ -1,0 +1,199 @@
+"""Turns the body of a trigger into a checked request: every rule that needs no database (TR)."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from trigger_lite.protocol.durations import parse_duration_ms, parse_key_ttl_ms
+from trigger_lite.protocol.errors import BadRequest, TooLarge, Unprocessable
+from trigger_lite.protocol.machines import DEFAULT_MACHINE, PRESETS
+from trigger_lite.protocol.tasks import (
+    MAX_METADATA_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_QUEUE_NAME,
+    MAX_TAGS,
+    MIN_MAX_DURATION,
+    NO_MAX_DURATION,
+    TriggerOptions,
+    TriggerTask,
+)
+from trigger_lite.protocol.times import parse_iso_ms
+
+DEFAULT_KEY_LIFE_MS: Final = 30 * 86_400_000
+_INT32: Final = 2_147_483_647
+_NOT_IN_QUEUE_NAMES: Final = re.compile(r"[^A-Za-z0-9_/-]")
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A trigger, checked: what `trigger_run` makes a run of. Times in Unix ms, durations in seconds."""
+
+    task_id: str
+    payload: str | None
+    payload_type: str
+    source: str = "api"
+    queue_name: str | None = None
+    concurrency_key: str | None = None
+    delay_until: int | None = None
+    ttl: int | None = None  # None: the task's; 0: none
+    idempotency_key: str | None = None
+    idempotency_life_ms: int = DEFAULT_KEY_LIFE_MS
+    idempotency_options: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: str | None = None
+    max_attempts: int | None = None
+    max_duration: int | None = None
+    machine: str | None = None
+    priority_ms: int = 0
+    is_test: bool = False
+    version: str | None = None
+    parent_id: str | None = None
+    resume_parent: bool = False
+    replay_of: str | None = None
+    request_key: str | None = None
+
+
+def check_trigger(
+    task_id: str, body: TriggerTask, *, now: int, source: str, request_key: str | None
+) -> RunRequest:
+    """Return the request that a body asks for.
+
+    Raises BadRequest, TooLarge or Unprocessable with one line naming the option and what would be right.
+    """
+    options = body.options
+    payload, payload_type = _payload(body)
+    return RunRequest(
+        task_id=task_id,
+        payload=payload,
+        payload_type=payload_type,
+        source=source,
+        queue_name=queue_name(options.queue.name) if options.queue else None,
+        concurrency_key=_concurrency_key(options.concurrency_key),
+        delay_until=_delay_until(options.delay, now),
+        ttl=_ttl(options.ttl),
+        idempotency_key=options.idempotency_key or None,
+        idempotency_life_ms=_key_life(options.idempotency_key_ttl),
+        idempotency_options=_json(options.idempotency_key_options),
+        tags=check_tags(options.tags),
+        metadata=_metadata(options),
+        max_attempts=options.max_attempts,
+        max_duration=None if options.max_duration is None else clamp_max_duration(options.max_duration),
+        machine=None if options.machine is None else known_machine(options.machine),
+        priority_ms=_priority(options.priority),
+        is_test=bool(options.test),
+        version=options.lock_to_version,
+        parent_id=options.parent_run_id,
+        resume_parent=bool(options.resume_parent_on_completion),
+        request_key=request_key,
+    )
+
+
+def queue_name(name: str) -> str | None:
+    """Reduce a queue name to what is allowed; None when nothing is left (TR-06)."""
+    return _NOT_IN_QUEUE_NAMES.sub("", name)[:MAX_QUEUE_NAME] or None
+
+
+def known_machine(name: str) -> str:
+    """Return the preset, or the default for a name that is none (TR-18)."""
+    return name if name in PRESETS else DEFAULT_MACHINE
+
+
+def clamp_max_duration(seconds: float) -> int:
+    """Bring a maxDuration into what is allowed (TR-17)."""
+    return int(min(max(seconds, MIN_MAX_DURATION), NO_MAX_DURATION))
+
+
+def check_tags(tags: str | list[str] | None) -> tuple[str, ...]:
+    """Return the tags without blanks and repeats. Raises Unprocessable past ten (TR-05)."""
+    listed = [tags] if isinstance(tags, str) else tags or []
+    kept = tuple(dict.fromkeys(tag for tag in listed if tag.strip()))
+    if len(kept) > MAX_TAGS:
+        raise Unprocessable(f"A run can have at most {MAX_TAGS} tags, {len(kept)} were given")
+    return kept
+
+
+def _payload(body: TriggerTask) -> tuple[str | None, str]:
+    """Return the packet as stored (management-api 5): JSON values as text, other types only as text."""
+    payload_type = body.options.payload_type or "application/json"
+    payload: Any = body.payload
+    if payload is msgspec.UNSET:
+        return None, payload_type
+    if payload_type == "application/json":
+        text = orjson.dumps(payload).decode()
+    elif isinstance(payload, str):
+        text = payload
+    else:
+        return None, payload_type
+    if payload_type == "application/store" and not text:
+        raise BadRequest("A payload of type application/store must name where it is stored")
+    text = text.replace("\0", "").replace("\\u0000", "")
+    if len(text) > MAX_PAYLOAD_BYTES:
+        raise TooLarge(f"The payload is over the limit of {MAX_PAYLOAD_BYTES} bytes")
+    return text, payload_type
+
+
+def _concurrency_key(key: str | int | float | None) -> str | None:
+    if key is None or isinstance(key, str):
+        return key
+    return str(int(key)) if float(key).is_integer() else str(key)
+
+
+def _delay_until(delay: str | None, now: int) -> int | None:
+    """Return when the run may start, or None for at once (TR-09)."""
+    if delay is None:
+        return None
+    duration = parse_duration_ms(delay)
+    until = parse_iso_ms(delay) if duration is None else now + duration
+    if until is None:
+        raise BadRequest(f'delay {delay!r} is neither a duration such as "1h30m" nor an ISO-8601 date')
+    return until if until > now else None
+
+
+def _ttl(ttl: str | int | None) -> int | None:
+    if ttl is None or isinstance(ttl, int):
+        return ttl
+    if ttl == "0":
+        return 0
+    milliseconds = parse_duration_ms(ttl)
+    if milliseconds is None:
+        raise BadRequest(f'ttl {ttl!r} is not a duration; write for example "10m" or a number of seconds')
+    return milliseconds // 1000
+
+
+def _key_life(text: str | None) -> int:
+    """Return how long an idempotency key lives; what is no duration is ignored (ID-02)."""
+    life = parse_key_ttl_ms(text) if text else None
+    return DEFAULT_KEY_LIFE_MS if life is None else life
+
+
+def _priority(seconds: float | None) -> int:
+    """Return priority in ms, rounded and kept within 32 bits (TR-13)."""
+    if seconds is None:
+        return 0
+    return max(-_INT32, min(_INT32, round(seconds * 1000)))
+
+
+def _metadata(options: TriggerOptions) -> str | None:
+    value = options.metadata
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = _parse_object(value)
+    if not isinstance(value, dict):
+        raise BadRequest("metadata must be a JSON object")
+    text = orjson.dumps(value)
+    if len(text) > MAX_METADATA_BYTES:
+        raise TooLarge(f"Metadata is over the limit of {MAX_METADATA_BYTES} bytes")
+    return text.decode()
+
+
+def _parse_object(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()

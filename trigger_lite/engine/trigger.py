@@ -1,0 +1,233 @@
+"""From a request to a run in its queue (engine-behaviours 2)."""
+
+import msgspec
+import orjson
+
+from trigger_lite.engine import lifecycle, slots
+from trigger_lite.engine.lifecycle import Transition
+from trigger_lite.engine.requests import RunRequest
+from trigger_lite.protocol.errors import Unprocessable
+from trigger_lite.protocol.statuses import RELEASES_IDEMPOTENCY_KEY, TERMINAL, RunStatus
+from trigger_lite.store import queues, requests, runs, versions
+from trigger_lite.store.environments import EnvironmentRow
+from trigger_lite.store.queues import QueueRow
+from trigger_lite.store.runs import RunData, RunRow
+from trigger_lite.store.transaction import Tx
+from trigger_lite.store.versions import TaskRow
+
+DEV_TTL_SECONDS = 600
+"""What an unstarted run of a dev environment may wait when nobody said (TR-11)."""
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """The run that answers a trigger; `is_cached` when an idempotency key found it (ID-01)."""
+
+    run_id: str
+    is_cached: bool
+
+
+def trigger_run(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> Triggered:
+    """Make the run a request asks for, or find the one that already answers it.
+
+    Raises Unprocessable when the parent is finished or of another environment, or the version is unknown.
+    """
+    known = _answered_before(tx, environment, request)
+    if known is not None:
+        return known
+    parent = _parent(tx, environment, request)
+    version_id = _pinned_version(tx, environment, request)
+    task = _task(tx, environment, request, version_id)
+    queue = _queue(tx, environment, request, task)
+    run = _new_run(tx, environment, request, parent=parent, queue=queue, task=task, version_id=version_id)
+    if request.request_key is not None:
+        requests.insert_request(tx, request_scope(environment, request), run.id)
+    return Triggered(run.id, is_cached=False)
+
+
+def request_scope(environment: EnvironmentRow, request: RunRequest) -> str:
+    """Name a request: the same header value means something else for another environment or task."""
+    return f"{environment.id}:{request.task_id}:{request.request_key}"
+
+
+# ---- answered before? ---------------------------------------------------------------------------
+
+
+def _answered_before(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> Triggered | None:
+    if request.request_key is not None:
+        earlier = requests.find_request(tx, request_scope(environment, request))
+        if earlier is not None:
+            return Triggered(earlier, is_cached=False)
+    if request.idempotency_key is None:
+        return None
+    holder = runs.find_by_idempotency_key(tx, environment.id, request.task_id, request.idempotency_key)
+    if holder is None:
+        return None
+    if _gives_up_key(holder, tx.now):
+        runs.update_run(tx, holder, {"idempotency_key": None, "idempotency_expires_at": None})
+        return None
+    return Triggered(holder.id, is_cached=True)
+
+
+def _gives_up_key(holder: RunRow, now: int) -> bool:
+    """Tell whether a key is free again: expired (ID-03), or its run failed (ID-04)."""
+    lapsed = holder.idempotency_expires_at is not None and holder.idempotency_expires_at <= now
+    return lapsed or RunStatus(holder.status) in RELEASES_IDEMPOTENCY_KEY
+
+
+# ---- what the run belongs to ----------------------------------------------------------------------
+
+
+def _parent(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> RunRow | None:
+    if request.parent_id is None:
+        return None
+    parent = runs.find_run_in(tx, environment.id, request.parent_id)
+    if parent is None:
+        raise Unprocessable(f"The parent run {request.parent_id!r} is not in this environment")
+    if request.resume_parent and RunStatus(parent.status) in TERMINAL:
+        raise Unprocessable(
+            f"The parent run {parent.id} is already {parent.status}; it cannot wait for a child"
+        )
+    return parent
+
+
+def _pinned_version(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> str | None:
+    if request.version is None:
+        return None
+    version = versions.find_version_by_number(tx, environment.id, request.version)
+    if version is None:
+        raise Unprocessable(f"There is no version {request.version!r} in the environment {environment.slug}")
+    return version.id
+
+
+def _task(tx: Tx, environment: EnvironmentRow, request: RunRequest, version_id: str | None) -> TaskRow | None:
+    """Return the task as the run will probably find it; one not registered yet is no error (TR-02)."""
+    if version_id is None:
+        return versions.find_current_task(tx, environment.id, request.task_id)
+    task = versions.find_task(tx, version_id, request.task_id)
+    if task is None:
+        raise Unprocessable(f"Version {request.version} has no task {request.task_id!r}")
+    return task
+
+
+def _queue(tx: Tx, environment: EnvironmentRow, request: RunRequest, task: TaskRow | None) -> QueueRow:
+    """Return the queue of the run, made when missing (TR-06)."""
+    own = f"task/{request.task_id}"[:128]
+    name = request.queue_name or (task.queue_name if task else own)
+    queue = queues.find_queue(tx, environment.id, name)
+    if queue is not None:
+        return queue
+    if request.version is not None and name != own:
+        raise Unprocessable(f"Version {request.version} has no queue {name!r}")
+    kind = "task" if name == own else "custom"
+    return queues.insert_queue(tx, environment.id, name=name, kind=kind, concurrency_limit=None)
+
+
+# ---- the run --------------------------------------------------------------------------------------
+
+
+def _new_run(
+    tx: Tx,
+    environment: EnvironmentRow,
+    request: RunRequest,
+    *,
+    parent: RunRow | None,
+    queue: QueueRow,
+    task: TaskRow | None,
+    version_id: str | None,
+) -> RunRow:
+    run = _blank(tx, environment, request, parent=parent, queue=queue, version_id=version_id)
+    run = run._replace(ttl=_ttl_seconds(environment, request, task))
+    if request.delay_until is not None:
+        run = lifecycle.begin(tx, run, _data(request), Transition.TRIGGER_DELAYED, "Waits for its start time")
+    else:
+        lane = slots.join(tx, queue, concurrency_key=run.concurrency_key, score=run.score)
+        ttl_at = tx.now + run.ttl * 1000 if run.ttl else None
+        run = run._replace(lane_id=lane, queued=1, queued_at=tx.now, ttl_at=ttl_at)
+        run = lifecycle.begin(tx, run, _data(request), Transition.TRIGGER, f"Queued in {queue.name}")
+    runs.insert_tags(tx, environment.id, run.id, request.tags)
+    return run
+
+
+def _ttl_seconds(environment: EnvironmentRow, request: RunRequest, task: TaskRow | None) -> int | None:
+    """Return the TTL by order of precedence: trigger, task, ten minutes in dev (TR-11)."""
+    if request.ttl is not None:
+        return request.ttl or None
+    if task is not None and task.ttl is not None:
+        return task.ttl or None
+    return DEV_TTL_SECONDS if environment.is_dev else None
+
+
+def _data(request: RunRequest) -> RunData:
+    return RunData(
+        payload=request.payload,
+        payload_type=request.payload_type,
+        seed_metadata=request.metadata,
+        metadata=request.metadata,
+        output=None,
+        output_type=None,
+        error=None,
+    )
+
+
+def _blank(
+    tx: Tx,
+    environment: EnvironmentRow,
+    request: RunRequest,
+    *,
+    parent: RunRow | None,
+    queue: QueueRow,
+    version_id: str | None,
+) -> RunRow:
+    # A child that its parent waits for stands where the parent stood: trees that began finish first (TR-15).
+    inherited = parent.queue_time if parent and request.resume_parent else None
+    queue_time = inherited or request.delay_until or tx.now
+    expires = tx.now + request.idempotency_life_ms if request.idempotency_key else None
+    return RunRow(
+        id=tx.new_id("run"),
+        environment_id=environment.id,
+        task_id=request.task_id,
+        status="",
+        execution_status="",
+        snapshot_seq=0,
+        attempt=0,
+        deliveries=0,
+        status_reason=None,
+        queue_id=queue.id,
+        queue_name=queue.name,
+        lane_id="",
+        concurrency_key=request.concurrency_key,
+        queued=0,
+        score=queue_time - request.priority_ms,
+        queue_time=queue_time,
+        priority_ms=request.priority_ms,
+        holds_slot=0,
+        worker_id=None,
+        delay_until=request.delay_until,
+        ttl=None,
+        ttl_at=None,
+        version_id=version_id,
+        is_pinned=int(version_id is not None),
+        machine=request.machine,
+        max_attempts=request.max_attempts,
+        max_duration=request.max_duration,
+        retry=None,
+        idempotency_key=request.idempotency_key,
+        idempotency_expires_at=expires,
+        idempotency_options=request.idempotency_options,
+        parent_id=parent.id if parent else None,
+        root_id=(parent.root_id or parent.id) if parent else None,
+        depth=parent.depth + 1 if parent else 0,
+        replay_of=request.replay_of,
+        source=request.source,
+        is_test=int(request.is_test),
+        tags=orjson.dumps(request.tags).decode(),
+        is_failed=0,
+        usage_ms=0,
+        created_at=tx.now,
+        updated_at=tx.now,
+        queued_at=None,
+        started_at=None,
+        executed_at=None,
+        completed_at=None,
+        expired_at=None,
+    )

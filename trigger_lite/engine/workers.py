@@ -1,0 +1,135 @@
+"""Worker versions: what a live worker registers becomes what new runs get (worker-protocol 2.3)."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import msgspec
+
+from trigger_lite.engine import slots
+from trigger_lite.engine.events import QueueChanged, VersionRegistered
+from trigger_lite.engine.pending_versions import promote
+from trigger_lite.engine.requests import clamp_max_duration, known_machine, queue_name
+from trigger_lite.protocol.durations import parse_duration_ms
+from trigger_lite.protocol.errors import BadRequest
+from trigger_lite.protocol.machines import DEFAULT_MACHINE, preset_for
+from trigger_lite.protocol.manifest import (
+    MachineManifest,
+    QueueManifest,
+    RegisteredWorker,
+    TaskManifest,
+    WorkerManifest,
+)
+from trigger_lite.store import queues, versions
+from trigger_lite.store.transaction import Tx
+from trigger_lite.store.versions import TaskRow
+
+
+def register_version(tx: Tx, environment_id: str, manifest: WorkerManifest) -> RegisteredWorker:
+    """Make a manifest the current version; the same content as the current one changes nothing.
+
+    Raises BadRequest when two tasks have one id, or a setting cannot be read.
+    """
+    _refuse_duplicates(manifest.tasks)
+    newest = versions.find_current_version(tx, environment_id)
+    if newest is not None and newest.content_hash == manifest.content_hash:
+        promote(tx, environment_id, [task.id for task in manifest.tasks])
+        return RegisteredWorker(newest.id, newest.version, newest.content_hash)
+    version = _next_version(tx, environment_id)
+    version_id = versions.insert_version(
+        tx,
+        environment_id=environment_id,
+        version=version,
+        content_hash=manifest.content_hash,
+        sdk_version=manifest.package_version,
+        runtime=manifest.runtime,
+    )
+    versions.insert_tasks(tx, [_task_row(version_id, task) for task in manifest.tasks])
+    _register_queues(tx, environment_id, manifest)
+    versions.make_current(tx, environment_id, version_id)
+    promote(tx, environment_id, [task.id for task in manifest.tasks])
+    tx.emit(VersionRegistered(environment_id, version_id, version))
+    return RegisteredWorker(version_id, version, manifest.content_hash)
+
+
+def promote_waiting(tx: Tx, environment_id: str, version_id: str) -> int:
+    """Put runs in line again that a connected version can run; returns how many, a chunk at most (PV-02)."""
+    return promote(tx, environment_id, [task.task_id for task in versions.list_tasks(tx, version_id)])
+
+
+def _refuse_duplicates(tasks: list[TaskManifest]) -> None:
+    twice = [task_id for task_id, count in Counter(task.id for task in tasks).items() if count > 1]
+    if twice:
+        raise BadRequest(f"Two tasks have the id {twice[0]!r}; each task needs its own")
+
+
+def _next_version(tx: Tx, environment_id: str) -> str:
+    """Return `YYYYMMDD.N`, N restarting each day (UTC)."""
+    day = datetime.fromtimestamp(tx.now / 1000, UTC).strftime("%Y%m%d")
+    return f"{day}.{versions.last_number_of_day(tx, environment_id, day) + 1}"
+
+
+def _task_row(version_id: str, task: TaskManifest) -> TaskRow:
+    own = queue_name(task.queue.name) if task.queue and task.queue.name else None
+    return TaskRow(
+        worker_version_id=version_id,
+        task_id=task.id,
+        queue_name=own or f"task/{task.id}"[:128],
+        file_path=task.file_path,
+        export_name=task.export_name,
+        description=task.description,
+        retry=None if task.retry is None else msgspec.json.encode(task.retry).decode(),
+        machine=_machine(task.machine),
+        max_duration=None if task.max_duration is None else clamp_max_duration(task.max_duration),
+        ttl=_ttl_seconds(task),
+        trigger_source=task.trigger_source,
+        payload_schema=None
+        if task.payload_schema is None
+        else msgspec.json.encode(task.payload_schema).decode(),
+    )
+
+
+def _machine(machine: MachineManifest | None) -> str:
+    """Return a preset's name for a preset or for numbers (MC-01)."""
+    if machine is None:
+        return DEFAULT_MACHINE
+    if machine.preset is not None:
+        return known_machine(machine.preset)
+    return preset_for(machine.cpu or 0, machine.memory or 0)
+
+
+def _ttl_seconds(task: TaskManifest) -> int | None:
+    if task.ttl is None or isinstance(task.ttl, int):
+        return task.ttl
+    milliseconds = 0 if task.ttl == "0" else parse_duration_ms(task.ttl)
+    if milliseconds is None:
+        raise BadRequest(f"Task {task.id!r} has the ttl {task.ttl!r}, which is not a duration")
+    return milliseconds // 1000
+
+
+def _register_queues(tx: Tx, environment_id: str, manifest: WorkerManifest) -> None:
+    """Create or update the queues that the code names; a pause stays (Q-33, Q-38)."""
+    wanted: dict[str, tuple[str, int | None]] = {}
+    for task in manifest.tasks:
+        own = task.queue or QueueManifest()
+        named = queue_name(own.name) if own.name else None
+        name = named or f"task/{task.id}"[:128]
+        wanted.setdefault(name, ("custom" if named else "task", None))
+        if own.concurrency_limit is not None:
+            wanted[name] = (wanted[name][0], own.concurrency_limit)
+    for queue in manifest.queues or []:
+        name = (queue_name(queue.name) if queue.name else None) or ""
+        if name:
+            wanted[name] = ("custom", queue.concurrency_limit)
+    for name, (kind, limit) in wanted.items():
+        _register_queue(tx, environment_id, name=name, kind=kind, limit=limit)
+
+
+def _register_queue(tx: Tx, environment_id: str, *, name: str, kind: str, limit: int | None) -> None:
+    queue = queues.find_queue(tx, environment_id, name)
+    if queue is None:
+        queues.insert_queue(tx, environment_id, name=name, kind=kind, concurrency_limit=limit)
+        return
+    if queue.concurrency_limit != limit:
+        queues.update_queue_limit(tx, queue.id, limit)
+        slots.refresh_queue(tx, queue._replace(concurrency_limit=limit))
+        tx.emit(QueueChanged(environment_id, queue.id))
