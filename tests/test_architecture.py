@@ -15,7 +15,7 @@ _ROOMS: Final = frozenset(
 _PARTS: Final = _ROOMS | {"__init__", "__main__", "config", "server"}
 _BUCKETS: Final = frozenset({"utils", "util", "helpers", "common", "manager", "base", "misc", "models"})
 _HEAVY: Final = frozenset(
-    [
+    {
         "aiosqlite",
         "apscheduler",
         "asyncio",
@@ -32,7 +32,7 @@ _HEAVY: Final = frozenset(
         "uvicorn",
         "uvloop",
         "websockets",
-    ]
+    }
 )
 _SERVER_SIDE: Final = frozenset({"store", "engine", "launch", "telemetry", "background", "web"})
 
@@ -135,7 +135,7 @@ def test_a_function_over_a_transaction_is_synchronous() -> None:
 # The bus calls subscribers after the commit, outside every transaction.
 _AROUND_ENGINE: Final = frozenset({"trigger_lite.engine.bus"})
 _FORBIDDEN_IN_ENGINE: Final = frozenset(
-    [
+    {
         "asyncio",
         "http",
         "logging",
@@ -148,7 +148,7 @@ _FORBIDDEN_IN_ENGINE: Final = frozenset(
         "time",
         "urllib",
         "uuid",
-    ]
+    }
 )
 
 
