@@ -39,7 +39,7 @@ if ! "$folder/bin/python" -c 'import pip' 2>/dev/null; then
     "$python" -m venv --clear "$folder"
 fi
 
-say "Installing what $lock names"
+say "Installing what $lock names (a minute the first time)"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-"$folder/bin/python" -m pip install --quiet --require-hashes --requirement "$lock"
-"$folder/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
+"$folder/bin/python" -m pip install -qq --require-hashes --requirement "$lock"
+"$folder/bin/python" -m pip install -qq --no-deps --no-build-isolation --editable .
