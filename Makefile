@@ -52,10 +52,10 @@ imports: $(DEV) ## who may import whom
 rules: $(DEV) ## architecture, sizes and documents
 	$(PYTEST) -q tests/test_architecture.py tests/test_sizes.py tests/test_docs.py
 
-fmt: $(DEV) ## format, sort imports, redraw the state diagram
+fmt: $(DEV) ## format, sort imports, redraw what documents show of the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
-	$(BIN)/python -m scripts.state_diagram
+	$(BIN)/python -m scripts.redraw
 
 bench: $(DEV) ## measure speed and weight on this machine
 	$(BIN)/python -m bench

@@ -40,7 +40,8 @@ _SERVER_SIDE: Final = frozenset({"store", "engine", "launch", "telemetry", "back
 def _loaded_by(statement: str) -> set[str]:
     """Return the names of all modules that a fresh interpreter holds after the statement."""
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
     return set(json.loads(finished.stdout))
 
 

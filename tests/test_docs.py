@@ -2,18 +2,16 @@
 
 import ast
 import dataclasses
-import importlib
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import click
 import pytest
 
-from scripts.state_diagram import redrawn
+from scripts.redraw import DRAWN, redrawn
 from tests.support.source import ROOT, Module, modules, tracked_files
+from trigger_lite.config import Settings
 from trigger_lite.protocol.version import __version__
 
 _TOP_LEVEL: Final = frozenset(
@@ -53,57 +51,24 @@ def _markdown() -> list[Path]:
 
 
 def _environment_variables() -> set[str]:
-    """Every variable that a module names, and one for each field of the settings."""
+    """Every variable that a module names, and one for each setting."""
     constants = (
         node.value for module in modules() for node in module.nodes() if isinstance(node, ast.Constant)
     )
     named = {
         text for text in constants if isinstance(text, str) and re.fullmatch("TRIGGER_LITE(_[A-Z]+)+", text)
     }
-    if importlib.util.find_spec("trigger_lite.config") is None:
-        return named
-    settings = importlib.import_module("trigger_lite.config").Settings
-    return named | {f"TRIGGER_LITE_{field.name.upper()}" for field in dataclasses.fields(settings)}
+    return named | {f"TRIGGER_LITE_{setting.name.upper()}" for setting in dataclasses.fields(Settings)}
 
 
-def test_every_setting_is_documented() -> None:
+def test_every_variable_is_documented() -> None:
     text = _document("docs/configuration.md")
     assert not {name for name in _environment_variables() if f"`{name}`" not in text}
 
 
-def test_no_document_names_a_setting_that_is_not_there() -> None:
+def test_no_variable_is_documented_that_is_not_there() -> None:
     named = set(re.findall(r"`(TRIGGER_LITE(?:_[A-Z]+)+)`", _document("docs/configuration.md")))
     assert named <= _environment_variables()
-
-
-def _commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from _commands(command, f"{path} {name}")
-        else:
-            yield f"{path} {name}", command
-
-
-def _all_commands() -> list[tuple[str, click.Command]]:
-    if importlib.util.find_spec("trigger_lite.cli") is None:
-        return []
-    main = importlib.import_module("trigger_lite.cli.main")
-    groups = [value for value in vars(main).values() if isinstance(value, click.Group)]
-    return [found for group in groups for found in _commands(group, "trigger-lite")]
-
-
-def _words(path: str, command: click.Command) -> Iterator[str]:
-    yield path
-    yield from (max(option.opts, key=len) for option in command.params if isinstance(option, click.Option))
-
-
-def test_every_command_and_option_is_documented() -> None:
-    text = _document("docs/commands.md")
-    wanted = {word for path, command in _all_commands() for word in _words(path, command)}
-    assert not {word for word in wanted if word not in text}
 
 
 _ROUTES: Final = frozenset({"Route", "WebSocketRoute"})
@@ -131,9 +96,10 @@ def test_every_route_of_the_api_is_documented() -> None:
 # --- documents ----------------------------------------------------------------------------------------------
 
 
-def test_the_state_diagram_is_the_transition_table() -> None:
-    text = _document("ARCHITECTURE.md")
-    assert text == redrawn(text), "run `make fmt`"
+@pytest.mark.parametrize("name", DRAWN)
+def test_what_a_document_shows_of_the_code_is_up_to_date(name: str) -> None:
+    text = _document(name)
+    assert text == redrawn(text, DRAWN[name]()), "run `make fmt`"
 
 
 def test_the_newest_change_is_of_this_version() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-_MARK: Final = "TRIGGER_LITE_TEST_MARK"
+_MARK: Final = "MARK_OF_A_TEST"
 _PR_SET_PDEATHSIG: Final = 1
 # Loaded here, because the account a child runs as may not be able to read it.
 _LIBC: Final = ctypes.CDLL(None)
