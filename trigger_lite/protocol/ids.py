@@ -61,6 +61,16 @@ def snapshot_seq(run_id: str, snapshot: str) -> int | None:
         return None
 
 
+def first_id(prefix: str, at_ms: int) -> str:
+    """Return a text that sorts before ids made at or after `at_ms` (Unix ms) and after all earlier ones."""
+    return f"{prefix}_{_encode(max(0, at_ms) << _RANDOM_BITS, _BODY_LENGTH)}"
+
+
+def last_id_like(prefix: str, beginning: str) -> str:
+    """Return the highest id that begins with `beginning`, such as `run_06fd`."""
+    return beginning.ljust(len(prefix) + 1 + _BODY_LENGTH, _DIGITS[-1])
+
+
 def is_id(prefix: str, text: str) -> bool:
     """Tell whether `text` could be an id with this prefix (lower-case letters and digits, one underscore)."""
     head, separator, body = text.partition("_")
