@@ -31,8 +31,10 @@ demo: $(RUNTIME) ## run the examples on a real server, then stop (KEEP=1 leaves 
 	@KEEP="$(KEEP)" $(BIN)/python scripts/demo.py
 
 test: $(DEV) system-packages check ## everything: checks, unit, PostgreSQL, journeys, browser
-	$(PYTEST) -n 2 --dist worksteal -m "not journey"
-	$(PYTEST) -m journey
+	@status=0; set -x; \
+	$(PYTEST) -n 2 --dist worksteal -m "not journey" || status=1; \
+	$(PYTEST) -m journey || status=1; \
+	exit $$status
 
 system-packages: $(DEV) ## install what the tests need beyond Python, or say what is missing
 	@$(BIN)/python scripts/system_packages.py
