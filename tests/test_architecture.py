@@ -96,14 +96,19 @@ def _passthroughs(module: Module) -> Iterator[str]:
 
 
 def _takes_untyped_options(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Tell whether `**options` are taken and handed on; typed by a ParamSpec they are checked by mypy."""
+    """Tell whether `**options` are handed on; as a ParamSpec's or an unpacked TypedDict mypy checks them."""
     options = node.args.kwarg
-    if options is None or (
-        isinstance(options.annotation, ast.Attribute) and options.annotation.attr == "kwargs"
-    ):
+    if options is None or _is_checked(options.annotation):
         return False
     handed_on = (k.value for k in ast.walk(node) if isinstance(k, ast.keyword) and k.arg is None)
     return any(isinstance(value, ast.Name) and value.id == options.arg for value in handed_on)
+
+
+def _is_checked(annotation: ast.expr | None) -> bool:
+    match annotation:
+        case ast.Attribute(attr="kwargs") | ast.Subscript(value=ast.Name(id="Unpack")):
+            return True
+    return False
 
 
 def test_no_function_hands_on_options_that_nothing_checks() -> None:
