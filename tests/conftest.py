@@ -1,7 +1,7 @@
 """What every test may ask for: a database of either kind, a free port, a real command, a browser."""
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,13 +9,12 @@ import pytest
 
 from scripts.system_packages import CHROMIUM, POSTGRESQL, SystemPackage
 from tests.support import ports, postgres
-from tests.support.processes import Process, trigger_lite_command
+from tests.support.processes import Process, StartCommand, trigger_lite_command
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 _DATABASES: Final = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite", "postgres")}
-StartCommand = Callable[..., Process]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Protocol, Self, TypeVar
 
 _MARK: Final = "MARK_OF_A_TEST"
 _PR_SET_PDEATHSIG: Final = 1
@@ -185,6 +185,12 @@ class Process:
     def _complaint(self, what: str, *, ended: bool) -> str:
         state = f"ended with status {self._popen.poll()}" if ended else "is still running"
         return f"{' '.join(self.arguments)}: {what}; it {state} and printed:\n" + "\n".join(self._lines[-60:])
+
+
+class StartCommand(Protocol):
+    """Starts the real `trigger-lite`; keywords other than `directory` are its environment."""
+
+    def __call__(self, *arguments: str | Path, directory: Path = ..., **environment: str) -> Process: ...
 
 
 def clean_environment(home: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """`start_command` runs what users run."""
 
-from tests.conftest import StartCommand
+from tests.support.processes import StartCommand
 from trigger_lite.protocol.version import __version__
 
 
