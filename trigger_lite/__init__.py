@@ -1,1 +1,107 @@
-"""Background jobs for Python: the names a task file imports."""
+"""Background jobs for Python: the names a task file imports.
+
+>>> from trigger_lite import task
+>>> @task
+... def double(number: int) -> int:
+...     return 2 * number
+>>> handle = double.trigger(21)
+>>> handle.result()
+42
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from trigger_lite.protocol.version import __version__
+
+if TYPE_CHECKING:
+    from trigger_lite.sdk.client import Client as Client
+    from trigger_lite.sdk.context import Ctx as Ctx
+    from trigger_lite.sdk.context import current as current
+    from trigger_lite.sdk.context import metadata as metadata
+    from trigger_lite.sdk.context import tags as tags
+    from trigger_lite.sdk.decorator import task as task
+    from trigger_lite.sdk.errors import AbortTaskRun as AbortTaskRun
+    from trigger_lite.sdk.errors import ApiError as ApiError
+    from trigger_lite.sdk.errors import BatchError as BatchError
+    from trigger_lite.sdk.errors import BlockingCall as BlockingCall
+    from trigger_lite.sdk.errors import ConnectionFailed as ConnectionFailed
+    from trigger_lite.sdk.errors import DefinitionError as DefinitionError
+    from trigger_lite.sdk.errors import NotConfigured as NotConfigured
+    from trigger_lite.sdk.errors import OutOfMemory as OutOfMemory
+    from trigger_lite.sdk.errors import OutsideRun as OutsideRun
+    from trigger_lite.sdk.errors import PayloadError as PayloadError
+    from trigger_lite.sdk.errors import RateLimited as RateLimited
+    from trigger_lite.sdk.errors import RetryAfter as RetryAfter
+    from trigger_lite.sdk.errors import RetryAt as RetryAt
+    from trigger_lite.sdk.errors import RunCanceled as RunCanceled
+    from trigger_lite.sdk.errors import RunFailed as RunFailed
+    from trigger_lite.sdk.errors import TriggerLiteError as TriggerLiteError
+    from trigger_lite.sdk.errors import UnknownOption as UnknownOption
+    from trigger_lite.sdk.errors import WaitTimeout as WaitTimeout
+    from trigger_lite.sdk.handle import RunHandle as RunHandle
+    from trigger_lite.sdk.inline import Err as Err
+    from trigger_lite.sdk.inline import Ok as Ok
+    from trigger_lite.sdk.inline import Result as Result
+    from trigger_lite.sdk.inline import run_inline as run_inline
+    from trigger_lite.sdk.logger import Logger as Logger
+    from trigger_lite.sdk.logger import get_logger as get_logger
+    from trigger_lite.sdk.queues import Queue as Queue
+    from trigger_lite.sdk.queues import queue as queue
+    from trigger_lite.sdk.retry import Retry as Retry
+    from trigger_lite.sdk.target import configure as configure
+    from trigger_lite.sdk.target import runs as runs
+    from trigger_lite.sdk.task import Task as Task
+
+# Read on first use: whoever imports only a room of the server does not pay for the SDK, or the reverse.
+_HOMES = {
+    "client": ("Client",),
+    "context": ("Ctx", "current", "metadata", "tags"),
+    "decorator": ("task",),
+    "errors": (
+        "AbortTaskRun",
+        "ApiError",
+        "BatchError",
+        "BlockingCall",
+        "ConnectionFailed",
+        "DefinitionError",
+        "NotConfigured",
+        "OutOfMemory",
+        "OutsideRun",
+        "PayloadError",
+        "RateLimited",
+        "RetryAfter",
+        "RetryAt",
+        "RunCanceled",
+        "RunFailed",
+        "TriggerLiteError",
+        "UnknownOption",
+        "WaitTimeout",
+    ),
+    "handle": ("RunHandle",),
+    "inline": ("Err", "Ok", "Result", "run_inline"),
+    "logger": ("Logger", "get_logger"),
+    "queues": ("Queue", "queue"),
+    "retry": ("Retry",),
+    "target": ("configure", "runs"),
+    "task": ("Task",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "__version__",
+    *sorted(_HOME),
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module 'trigger_lite' has no attribute {name!r}")
+    value = getattr(import_module(f"trigger_lite.sdk.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -90,3 +90,8 @@ def _is_object(annotation: Any) -> bool:
         or typing.is_typeddict(kind)
         or is_pydantic(kind)
     )
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Tell whether calling `fn` gives a coroutine."""
+    return inspect.iscoroutinefunction(fn)

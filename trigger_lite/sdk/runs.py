@@ -1,0 +1,380 @@
+"""Runs of an environment: get, list, wait, results, cancel, replay, logs."""
+
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from trigger_lite.protocol.durations import Duration, duration_seconds, format_duration
+from trigger_lite.protocol.runs import RunDetail, RunPage, RunResult, RunSummary
+from trigger_lite.protocol.statuses import ApiStatus
+from trigger_lite.protocol.tasks import TriggeredRun
+from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
+from trigger_lite.sdk.codec import to_json
+from trigger_lite.sdk.errors import DefinitionError, PayloadError, RunCanceled, RunFailed, WaitTimeout
+from trigger_lite.sdk.handle import RunHandle
+from trigger_lite.sdk.options import check_options
+from trigger_lite.sdk.output import decode_output
+from trigger_lite.sdk.payload import JSON
+
+if TYPE_CHECKING:
+    from trigger_lite.sdk.client import Client
+
+_POLL_SECONDS: Final = 25
+_PAGE_SIZE: Final = 50
+
+
+class RunFilter(TypedDict, total=False):
+    """What `runs.list` searches by; a list means any of its members.
+
+    >>> failed = runs.list(status="FAILED", task="resize", period="1d")
+    """
+
+    status: "str | list[str]"
+    """Such as "QUEUED", "EXECUTING", "COMPLETED", "FAILED", "CANCELED"."""
+    task: "str | list[str]"
+    """Task ids."""
+    tag: "str | list[str]"
+    """Any of these tags."""
+    version: "str | list[str]"
+    """Deployed versions."""
+    queue: str
+    """A queue's name; a task's own queue is "task/<id>"."""
+    since: datetime
+    """Created at this time or later."""
+    until: datetime
+    """Created at this time or earlier."""
+    period: Duration
+    """Created within this time from now; without any time, the server looks back 7 days."""
+    test: bool
+    """Only test runs, or only others."""
+
+
+_FILTERS: Final = {
+    "status": "filter[status]",
+    "task": "filter[taskIdentifier]",
+    "tag": "filter[tag]",
+    "version": "filter[version]",
+    "queue": "filter[queue]",
+    "since": "filter[createdAt][from]",
+    "until": "filter[createdAt][to]",
+    "period": "filter[createdAt][period]",
+    "test": "filter[isTest]",
+}
+
+
+class RunLogLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One log line of a run; `at` in Unix milliseconds, `seq` counts up within the run."""
+
+    seq: int
+    at: int
+    level: str
+    source: str
+    message: str
+    attempt: int
+    attributes: dict[str, Any] | None = None
+
+
+class LogPage(msgspec.Struct, frozen=True, rename="camel"):
+    """Some log lines; `next` is what to ask after, `finished` that no line will follow."""
+
+    lines: list[RunLogLine]
+    next: int
+    finished: bool
+
+
+class Deadline:
+    """A point in time, or none."""
+
+    def __init__(self, run_id: str, timeout: Duration | None) -> None:
+        self._run_id = run_id
+        self._timeout = timeout
+        self._at = None if timeout is None else time.monotonic() + duration_seconds(timeout)
+
+    def next_poll(self) -> float:
+        """Return seconds to wait for the server; raises WaitTimeout when the time is over."""
+        if self._at is None:
+            return _POLL_SECONDS
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise WaitTimeout(f"{self._run_id} did not finish within {self._timeout}; it goes on")
+        return min(_POLL_SECONDS, left)
+
+
+class Runs:
+    """Runs of one environment. `trigger_lite.runs` are those of the configured server.
+
+    >>> for run in runs.list(status="FAILED", task="resize", period="1d"):
+    ...     runs.replay(run.id)
+    """
+
+    def __init__(self, find_client: "Callable[[], Client]") -> None:
+        self._find_client = find_client
+
+    @property
+    def aio(self) -> "AsyncRuns":
+        """The same for async code.
+
+        >>> async def status(run_id: str) -> str:
+        ...     return (await runs.aio.get(run_id)).status
+        """
+        return AsyncRuns(self)
+
+    def get(self, run_id: str) -> RunDetail:
+        """Return a run as it is now; raises ApiError 404 when there is none of this id.
+
+        >>> runs.get("run_06fd3v").status
+        'COMPLETED'
+        """
+        refuse_in_event_loop("runs.get(…)", "await runs.aio.get(…)")
+        return self._find_client().request("GET", f"/api/v3/runs/{quote(run_id, safe='')}", RunDetail)
+
+    def list(self, **filters: Unpack[RunFilter]) -> Iterator[RunSummary]:
+        """Go through runs, the newest first; pages are fetched as they are needed.
+
+        Raises UnknownOption or DefinitionError for a filter that is wrong.
+
+        >>> ids = [run.id for run in runs.list(tag="org_42", status=["QUEUED", "EXECUTING"])]
+        """
+        refuse_in_event_loop("runs.list(…)", "async for run in runs.aio.list(…)")
+        return self._pages(_query(filters))
+
+    def _pages(self, query: dict[str, str]) -> Iterator[RunSummary]:
+        after: str | None = ""
+        while after is not None:
+            page = self.page(query, after)
+            yield from page.data
+            after = page.pagination.next
+
+    def page(self, query: dict[str, str], after: str) -> RunPage:
+        """Return one page; `query` as the wire has it, `after` a cursor or nothing."""
+        query = {**query, "page[size]": str(_PAGE_SIZE), **({"page[after]": after} if after else {})}
+        return self._find_client().request("GET", f"/api/v1/runs?{urlencode(query)}", RunPage)
+
+    def wait(self, run_id: str, *, timeout: Duration | None = None) -> RunDetail:
+        """Return a run once it is over, however it ended; raises WaitTimeout when it is not in time.
+
+        >>> runs.wait("run_06fd3v", timeout="5m").is_success
+        True
+        """
+        refuse_in_event_loop("waiting for a run", "await ….aio.wait(…)")
+        deadline = Deadline(run_id, timeout)
+        since = ""
+        while True:
+            run = self.poll(run_id, deadline.next_poll(), since)
+            if run.is_completed:
+                return run
+            since = run.updated_at
+
+    def poll(self, run_id: str, seconds: float, since: str) -> RunDetail:
+        """Return a run when it is over or was changed after `since`, or when the seconds are over."""
+        query = urlencode({"seconds": math.ceil(seconds), **({"since": since} if since else {})})
+        path = f"/api/v1/runs/{quote(run_id, safe='')}/wait?{query}"
+        return self._find_client().request("GET", path, RunDetail, wait=seconds)
+
+    def result(self, run_id: str, *, timeout: Duration | None = None) -> Any:
+        """Return what the run's task returned, once it is over.
+
+        Raises RunFailed with the run's error, RunCanceled, or WaitTimeout.
+
+        >>> runs.result("run_06fd3v", timeout="5m")
+        4096
+        """
+        self.wait(run_id, timeout=timeout)
+        return self.finished_result(run_id, Any)
+
+    def finished_result(self, run_id: str, returns: Any) -> Any:
+        """Return the result of a run that is over, as the type `returns`; raises RunFailed or RunCanceled."""
+        path = f"/api/v1/runs/{quote(run_id, safe='')}/result"
+        result = self._find_client().request("GET", path, RunResult)
+        if result.ok:
+            return decode_output(result.output, result.output_type, returns)
+        status = self.get(run_id).status
+        kind = RunCanceled if status == ApiStatus.CANCELED else RunFailed
+        raise kind(run_id, task=result.task_identifier, status=status, error=result.error)
+
+    def cancel(self, run_id: str) -> None:
+        """Stop a run, and the runs it triggered; one that is over is left alone.
+
+        >>> runs.cancel("run_06fd3v")
+        """
+        refuse_in_event_loop("runs.cancel(…)", "await runs.aio.cancel(…)")
+        self._find_client().request("POST", f"/api/v2/runs/{quote(run_id, safe='')}/cancel", TriggeredRun)
+
+    def replay(self, run_id: str, *, payload: Any | UnsetType = UNSET) -> RunHandle[Any]:
+        """Trigger the same again, with the same payload or another; works for any run.
+
+        >>> again = runs.replay("run_06fd3v")
+        """
+        refuse_in_event_loop("runs.replay(…)", "await runs.aio.replay(…)")
+        client = self._find_client()
+        body = b"{}"
+        if payload is not UNSET:
+            try:
+                raw = msgspec.Raw(to_json(payload).encode())
+            except TypeError as error:
+                raise PayloadError(f"replay of {run_id}: {error}") from error
+            body = msgspec.json.encode({"payload": raw, "payloadType": JSON})
+        path = f"/api/v1/runs/{quote(run_id, safe='')}/replay"
+        return RunHandle(client.request("POST", path, TriggeredRun, body).id, self._find_client, task="")
+
+    def logs(self, run_id: str) -> Iterator[RunLogLine]:
+        """Go through the log lines of a run, the oldest first, up to now.
+
+        >>> text = [line.message for line in runs.logs("run_06fd3v")]
+        """
+        refuse_in_event_loop("runs.logs(…)", "async for line in runs.aio.logs(…)")
+        return self._lines(run_id)
+
+    def follow_logs(self, run_id: str) -> Iterator[RunLogLine]:
+        """Go through the log lines of a run, the oldest first, until it is over.
+
+        >>> for line in runs.follow_logs("run_06fd3v"):
+        ...     print(line.level, line.message)
+        """
+        refuse_in_event_loop("runs.follow_logs(…)", "async for line in runs.aio.follow_logs(…)")
+        return self._followed_lines(run_id)
+
+    def _lines(self, run_id: str) -> Iterator[RunLogLine]:
+        page = self.log_page(run_id, 0, 0)
+        while page.lines:
+            yield from page.lines
+            page = self.log_page(run_id, page.next, 0)
+
+    def _followed_lines(self, run_id: str) -> Iterator[RunLogLine]:
+        page = self.log_page(run_id, 0, 0)
+        yield from page.lines
+        while page.lines or not page.finished:
+            page = self.log_page(run_id, page.next, _POLL_SECONDS)
+            yield from page.lines
+
+    def log_page(self, run_id: str, after: int, wait: int) -> LogPage:
+        """Return the log lines after one; the server may wait this many seconds for the first of them."""
+        query = urlencode({"after": after, "limit": 500, "wait": wait})
+        path = f"/api/v1/runs/{quote(run_id, safe='')}/logs?{query}"
+        return self._find_client().request("GET", path, LogPage, wait=wait)
+
+
+def _query(filters: RunFilter) -> dict[str, str]:
+    check_options("runs.list", filters, RunFilter)
+    return {_FILTERS[name]: _filter_text(name, value) for name, value in filters.items()}
+
+
+def _filter_text(name: str, value: Any) -> str:
+    if name in ("since", "until"):
+        if value.utcoffset() is None:
+            raise DefinitionError(f"runs.list: {name}: {value!r} has no time zone; use datetime.now(UTC)")
+        return str(round(value.timestamp() * 1000))
+    if name == "period":
+        return format_duration(round(duration_seconds(value)))
+    if name == "test":
+        return "true" if value else "false"
+    return value if isinstance(value, str) else ",".join(value)
+
+
+class AsyncRuns:
+    """Runs for async code. Get them as `runs.aio`.
+
+    >>> async def failed() -> list[str]:
+    ...     return [run.id async for run in runs.aio.list(status="FAILED")]
+    """
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def get(self, run_id: str) -> RunDetail:
+        """Return a run as it is now.
+
+        >>> async def status(run_id: str) -> str:
+        ...     return (await runs.aio.get(run_id)).status
+        """
+        return await in_thread(self._runs.get, run_id)
+
+    async def list(self, **filters: Unpack[RunFilter]) -> AsyncIterator[RunSummary]:
+        """Go through runs, the newest first; pages are fetched as they are needed.
+
+        >>> async def failed() -> list[str]:
+        ...     return [run.id async for run in runs.aio.list(status="FAILED")]
+        """
+        query = _query(filters)
+        after: str | None = ""
+        while after is not None:
+            page = await in_thread(self._runs.page, query, after)
+            for run in page.data:
+                yield run
+            after = page.pagination.next
+
+    async def wait(self, run_id: str, *, timeout: Duration | None = None) -> RunDetail:  # noqa: ASYNC109 - named as in its twin
+        """Return a run once it is over; raises WaitTimeout when it is not in time.
+
+        >>> async def done(run_id: str) -> bool:
+        ...     return (await runs.aio.wait(run_id, timeout="5m")).is_success
+        """
+        deadline = Deadline(run_id, timeout)
+        since = ""
+        while True:
+            run = await in_thread(self._runs.poll, run_id, deadline.next_poll(), since)
+            if run.is_completed:
+                return run
+            since = run.updated_at
+
+    async def result(self, run_id: str, *, timeout: Duration | None = None) -> Any:  # noqa: ASYNC109 - named as in its twin
+        """Return what the run's task returned, once it is over; raises like `Runs.result`.
+
+        >>> async def size(run_id: str) -> int:
+        ...     return await runs.aio.result(run_id)
+        """
+        return await self.typed_result(run_id, Any, timeout=timeout)
+
+    async def typed_result(self, run_id: str, returns: Any, *, timeout: Duration | None) -> Any:  # noqa: ASYNC109 - named as in its twin
+        """Return the result of a run as the type `returns`."""
+        await self.wait(run_id, timeout=timeout)
+        return await in_thread(self._runs.finished_result, run_id, returns)
+
+    async def cancel(self, run_id: str) -> None:
+        """Stop a run, and the runs it triggered; one that is over is left alone.
+
+        >>> async def stop(run_id: str) -> None:
+        ...     await runs.aio.cancel(run_id)
+        """
+        await in_thread(self._runs.cancel, run_id)
+
+    async def replay(self, run_id: str, *, payload: Any | UnsetType = UNSET) -> RunHandle[Any]:
+        """Trigger the same again, with the same payload or another.
+
+        >>> async def again(run_id: str) -> str:
+        ...     return (await runs.aio.replay(run_id)).id
+        """
+        return await in_thread(self._runs.replay, run_id, payload=payload)
+
+    async def logs(self, run_id: str) -> AsyncIterator[RunLogLine]:
+        """Go through the log lines of a run, the oldest first, up to now.
+
+        >>> async def text(run_id: str) -> list[str]:
+        ...     return [line.message async for line in runs.aio.logs(run_id)]
+        """
+        page = await in_thread(self._runs.log_page, run_id, 0, 0)
+        while page.lines:
+            for line in page.lines:
+                yield line
+            page = await in_thread(self._runs.log_page, run_id, page.next, 0)
+
+    async def follow_logs(self, run_id: str) -> AsyncIterator[RunLogLine]:
+        """Go through the log lines of a run, the oldest first, until it is over.
+
+        >>> async def show(run_id: str) -> None:
+        ...     async for line in runs.aio.follow_logs(run_id):
+        ...         print(line.level, line.message)
+        """
+        page = await in_thread(self._runs.log_page, run_id, 0, 0)
+        while True:
+            for line in page.lines:
+                yield line
+            if page.finished and not page.lines:
+                return
+            page = await in_thread(self._runs.log_page, run_id, page.next, _POLL_SECONDS)

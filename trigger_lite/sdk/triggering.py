@@ -1,0 +1,168 @@
+"""A task with options: one trigger, or many."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
+
+from trigger_lite.protocol.tasks import TriggerOptions
+from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
+from trigger_lite.sdk.errors import BatchError
+from trigger_lite.sdk.options import RunOptions, option_tags, trigger_options
+
+if TYPE_CHECKING:
+    from trigger_lite.sdk.handle import RunHandle
+    from trigger_lite.sdk.task import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[R]):
+    """One item of a batch. Make one with `task.item(…)` or `task.with_(…).item(…)`.
+
+    >>> resize.batch_trigger([resize.item("https://example.com/cat.png", width=100)])
+    [RunHandle('run_06fd3v', task='resize')]
+    """
+
+    task: "Task[..., R]"
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: RunOptions
+
+
+class BoundTask(Generic[P, R]):
+    """A task with options for the runs triggered through it; made by `task.with_(…)`.
+
+    >>> later = resize.with_(delay="1h", tags=["cat"])
+    >>> handle = later.trigger("https://example.com/cat.png", 100)
+    """
+
+    def __init__(self, task: "Task[P, R]", options: RunOptions) -> None:
+        self.task = task
+        self.options = options
+
+    @property
+    def aio(self) -> "AsyncBoundTask[P, R]":
+        """Trigger from async code.
+
+        >>> async def start() -> str:
+        ...     return (await resize.with_(delay="1h").aio.trigger("https://example.com/cat.png", 100)).id
+        """
+        return AsyncBoundTask(self)
+
+    def with_(self, **options: Unpack[RunOptions]) -> "BoundTask[P, R]":
+        """Return the task with further options; those given before stay unless named again.
+
+        >>> soon = resize.with_(tags=["cat"]).with_(delay="1m")
+        """
+        trigger_options(f"{self.task.id}.with_()", options)  # says now what is wrong, at this line
+        return BoundTask(self.task, cast(RunOptions, {**self.options, **options}))
+
+    def trigger(self, *args: P.args, **kwargs: P.kwargs) -> "RunHandle[R]":
+        """Trigger a run with these arguments as its payload; raises like `Task.trigger`.
+
+        >>> handle = resize.with_(key="user_7").trigger("https://example.com/cat.png", 100)
+        """
+        refuse_in_event_loop(f"{self.task.__name__}.trigger(…)", f"await {self.task.__name__}.aio.trigger(…)")
+        return send(self.task, self.task.codec.encode(args, kwargs), self.wire_options(self.options))
+
+    def item(self, *args: P.args, **kwargs: P.kwargs) -> Item[R]:
+        """Return one item for `batch_trigger`, with these options.
+
+        >>> item = resize.with_(delay="1h").item("https://example.com/cat.png", 100)
+        """
+        return Item(cast("Task[..., R]", self.task), args, kwargs, self.options)
+
+    def batch_trigger(self, items: Iterable[Item[R] | Any]) -> "list[RunHandle[R]]":
+        """Trigger a run for each item; see `Task.batch_trigger`.
+
+        >>> handles = resize.with_(tags=["night"]).batch_trigger([("https://example.com/cat.png", 100)])
+        """
+        refuse_in_event_loop(
+            f"{self.task.__name__}.batch_trigger(…)", f"await {self.task.__name__}.aio.batch_trigger(…)"
+        )
+        from trigger_lite.sdk.batch import Prepared, send_batch
+
+        prepared: list[Prepared] = []
+        failed: dict[int, Exception] = {}
+        for index, given in enumerate(items):
+            item = given if isinstance(given, Item) else self._item(given, index)
+            options = cast(RunOptions, {**self.options, **item.options})
+            try:
+                text = item.task.codec.encode(item.args, item.kwargs)
+                prepared.append(Prepared(item.task, text, self.wire_options(options)))
+            except (ValueError, TypeError) as error:
+                failed[index] = error
+        if failed:
+            raise BatchError("payload", failed, [None] * (len(prepared) + len(failed)))
+        return send_batch(prepared)
+
+    def _item(self, given: Any, index: int) -> Item[R]:
+        args = given if isinstance(given, tuple) else (given,)
+        # One key for all would make them one run.
+        key = self.options.get("idempotency_key")
+        options = RunOptions() if key is None else RunOptions(idempotency_key=f"{key}-{index}")
+        return Item(cast("Task[..., R]", self.task), args, {}, options)
+
+    def wire_options(self, options: RunOptions) -> TriggerOptions:
+        """Return options as they are sent, with what the task gives each of its runs."""
+        own, merged = self.task.options, dict(options)
+        if "priority" in own:
+            merged.setdefault("priority", own["priority"])
+        subject = f"{self.task.id}.trigger"
+        if "tags" in own:
+            given = options.get("tags", [])
+            both = [*option_tags(subject, own["tags"]), *option_tags(subject, given)]
+            merged["tags"] = option_tags(subject, both)
+        return trigger_options(subject, cast(RunOptions, merged))
+
+
+class AsyncBoundTask(Generic[P, R]):
+    """A task to be triggered from async code. Get one as `task.aio` or `task.with_(…).aio`.
+
+    >>> async def start() -> str:
+    ...     return (await resize.aio.trigger("https://example.com/cat.png", 100)).id
+    """
+
+    def __init__(self, bound: BoundTask[P, R]) -> None:
+        self._bound = bound
+
+    def with_(self, **options: Unpack[RunOptions]) -> "AsyncBoundTask[P, R]":
+        """Return the task with options for the runs triggered through it.
+
+        >>> async def start() -> str:
+        ...     return (await resize.aio.with_(delay="1h").trigger("https://example.com/cat.png", 100)).id
+        """
+        return AsyncBoundTask(self._bound.with_(**options))
+
+    async def trigger(self, *args: P.args, **kwargs: P.kwargs) -> "RunHandle[R]":
+        """Trigger a run with these arguments as its payload; raises like `Task.trigger`.
+
+        >>> async def start() -> str:
+        ...     return (await resize.aio.trigger("https://example.com/cat.png", 100)).id
+        """
+        return await in_thread(self._bound.trigger, *args, **kwargs)
+
+    async def batch_trigger(self, items: Iterable[Item[R] | Any]) -> "list[RunHandle[R]]":
+        """Trigger a run for each item; see `Task.batch_trigger`.
+
+        >>> async def start() -> int:
+        ...     return len(await resize.aio.batch_trigger([("https://example.com/cat.png", 100)]))
+        """
+        return await in_thread(self._bound.batch_trigger, items)
+
+
+def send(task: "Task[..., R]", payload: str, options: TriggerOptions) -> "RunHandle[R]":
+    """Trigger one run at the configured server."""
+    from trigger_lite.sdk.handle import RunHandle
+    from trigger_lite.sdk.target import default_client
+
+    handle = default_client().trigger_json(task.id, payload, options)
+    return RunHandle(
+        handle.id,
+        default_client,
+        task=task.id,
+        is_cached=handle.is_cached,
+        returns=lambda: task.returns,
+    )
