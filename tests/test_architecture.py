@@ -12,7 +12,7 @@ from tests.support.source import PACKAGE, Module, modules
 _ROOMS: Final = frozenset(
     {"protocol", "sdk", "worker", "store", "engine", "launch", "telemetry", "background", "web", "cli"}
 )
-_PARTS: Final = _ROOMS | {"__init__", "__main__", "config", "server"}
+_PARTS: Final = _ROOMS | {"__init__", "__main__", "config", "server", "testing"}
 _BUCKETS: Final = frozenset({"utils", "util", "helpers", "common", "manager", "base", "misc", "models"})
 _HEAVY: Final = frozenset(
     {
