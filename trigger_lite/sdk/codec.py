@@ -3,8 +3,8 @@
 Nothing of pydantic is imported here: a model is known by the methods it brings.
 """
 
+import os
 import re
-from pathlib import PurePath
 from typing import Any, Final
 
 import msgspec
@@ -20,11 +20,16 @@ def is_pydantic(kind: Any) -> bool:
     return hasattr(kind, "model_validate_json") and hasattr(kind, "model_json_schema")
 
 
+def is_path(kind: type[Any]) -> bool:
+    """Tell whether `kind` is one of pathlib's classes, without importing pathlib."""
+    return any(parent.__name__ == "PurePath" for parent in kind.__mro__)
+
+
 def _write(value: Any) -> Any:
     if is_pydantic(type(value)):
         return msgspec.Raw(value.model_dump_json(by_alias=True).encode())
-    if isinstance(value, PurePath):
-        return str(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     raise TypeError(f"a value of type `{type(value).__qualname__}` cannot be written as JSON")
 
 
@@ -33,7 +38,7 @@ def _read(kind: type[Any], value: Any) -> Any:
         return value
     if is_pydantic(kind):
         return kind.model_validate_json(to_json(value))
-    if issubclass(kind, PurePath) and isinstance(value, str):
+    if is_path(kind) and isinstance(value, str):
         return kind(value)
     raise TypeError(f"Expected `{kind.__qualname__}`, got `{type(value).__name__}`")
 
@@ -101,7 +106,7 @@ class SchemaWriter:
             schema: dict[str, Any] = kind.model_json_schema(ref_template="#/$defs/{model}")
             self._definitions.update(schema.pop("$defs", {}))
             return schema
-        if issubclass(kind, PurePath):
+        if is_path(kind):
             return {"type": "string", "format": "path"}
         if kind is object:
             return {"description": "any value"}

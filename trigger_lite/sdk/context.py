@@ -4,20 +4,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from trigger_lite.protocol.execution import (
-    AttemptInfo,
-    EnvironmentInfo,
-    Execution,
-    QueueInfo,
-    RunInfo,
-    TaskInfo,
-)
 from trigger_lite.protocol.tasks import MAX_TAGS
-from trigger_lite.sdk.channel import RunChannel
 from trigger_lite.sdk.errors import OutsideRun
 from trigger_lite.sdk.metadata import MetadataBuffer, RunMetadata
+
+if TYPE_CHECKING:
+    from trigger_lite.protocol.execution import (
+        AttemptInfo,
+        EnvironmentInfo,
+        Execution,
+        QueueInfo,
+        RunInfo,
+        TaskInfo,
+    )
+    from trigger_lite.sdk.channel import RunChannel
 
 _MAX_TAG: Final = 128
 
@@ -80,7 +82,7 @@ class Ctx:
     '2030-01, attempt 1'
     """
 
-    def __init__(self, execution: Execution, channel: RunChannel) -> None:
+    def __init__(self, execution: "Execution", channel: "RunChannel") -> None:
         self._execution = execution
         self._channel = channel
         self._tags = list(execution.run.tags)
@@ -88,7 +90,7 @@ class Ctx:
         self._metadata = RunMetadata(lambda: self.metadata_buffer)
 
     @property
-    def run(self) -> RunInfo:
+    def run(self) -> "RunInfo":
         """The run: `id`, `tags`, `created_at`, `is_test`, `idempotency_key`, ….
 
         >>> ctx.run.id
@@ -97,7 +99,7 @@ class Ctx:
         return self._execution.run
 
     @property
-    def task(self) -> TaskInfo:
+    def task(self) -> "TaskInfo":
         """The task: `id` and `file_path`.
 
         >>> ctx.task.id
@@ -106,7 +108,7 @@ class Ctx:
         return self._execution.task
 
     @property
-    def attempt(self) -> AttemptInfo:
+    def attempt(self) -> "AttemptInfo":
         """This attempt: `number`, from 1, and `started_at`.
 
         >>> ctx.attempt.number
@@ -115,7 +117,7 @@ class Ctx:
         return self._execution.attempt
 
     @property
-    def queue(self) -> QueueInfo:
+    def queue(self) -> "QueueInfo":
         """The queue that the run came from: `id` and `name`.
 
         >>> ctx.queue.name
@@ -124,7 +126,7 @@ class Ctx:
         return self._execution.queue
 
     @property
-    def env(self) -> EnvironmentInfo:
+    def env(self) -> "EnvironmentInfo":
         """The environment: `id`, `slug` ("dev", "prod") and `type`.
 
         >>> ctx.env.slug

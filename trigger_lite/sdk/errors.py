@@ -21,7 +21,6 @@ TriggerLiteError
     └── OutOfMemory             end as if the system had ended the process for its memory
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -65,6 +64,8 @@ class UnknownOption(DefinitionError):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?`, or the list of what there is when nothing is near."""
+    import difflib  # only for this message
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names)}"

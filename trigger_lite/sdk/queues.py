@@ -1,26 +1,30 @@
 """Queues: how many runs go on at once, shared by the tasks that name the same one."""
 
 import re
-from dataclasses import KW_ONLY, dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from trigger_lite.protocol.manifest import QueueManifest
+import msgspec
+
 from trigger_lite.protocol.tasks import MAX_QUEUE_NAME
 from trigger_lite.sdk.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from trigger_lite.protocol.manifest import QueueManifest
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9_/-]{{1,{MAX_QUEUE_NAME}}}")
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+
+
+class Queue(_Named, frozen=True, kw_only=True):
     """A named queue. Make one with `queue()`.
 
     >>> Queue("crm", concurrency=5).name
     'crm'
     """
 
-    name: str
-    _: KW_ONLY
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
@@ -32,8 +36,14 @@ class Queue:
         if self.concurrency is not None and self.concurrency < 0:
             raise DefinitionError(f"queue {self.name!r}: concurrency must be 0 or more")
 
-    def manifest(self) -> QueueManifest:
-        """Return what a worker registers for this queue."""
+    def manifest(self) -> "QueueManifest":
+        """Return what a worker registers for this queue.
+
+        >>> Queue("crm", concurrency=5).manifest().concurrency_limit
+        5
+        """
+        from trigger_lite.protocol.manifest import QueueManifest
+
         return QueueManifest(name=self.name, concurrency_limit=self.concurrency)
 
 

@@ -1,16 +1,22 @@
 """When a failed attempt is made again (engine-behaviours 4d)."""
 
-from dataclasses import KW_ONLY, dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from trigger_lite.protocol.durations import Duration, duration_seconds
-from trigger_lite.protocol.manifest import RetryConfig
 from trigger_lite.protocol.tasks import MAX_ATTEMPTS
 from trigger_lite.sdk.errors import DefinitionError
 
+if TYPE_CHECKING:
+    from trigger_lite.protocol.manifest import RetryConfig
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+
+class _Attempts(msgspec.Struct, frozen=True):
+    attempts: int = 3
+
+
+class Retry(_Attempts, frozen=True, kw_only=True):
     """How often and when a failed attempt is made again.
 
     `attempts` counts the first one. The delay before attempt k + 1 is `min · factor^(k-1)`, times a random
@@ -20,8 +26,6 @@ class Retry:
     4.0
     """
 
-    attempts: int = 3
-    _: KW_ONLY
     min: Duration = "1s"
     max: Duration = "1m"
     factor: float = 2.0
@@ -53,12 +57,14 @@ class Retry:
             return longest
         return min(longest, spread * duration_seconds(self.min) * grown)
 
-    def config(self) -> RetryConfig:
+    def config(self) -> "RetryConfig":
         """Return these settings as a worker registers them.
 
         >>> Retry(2).config().max_attempts
         2
         """
+        from trigger_lite.protocol.manifest import RetryConfig
+
         return RetryConfig(
             max_attempts=self.attempts,
             factor=self.factor,

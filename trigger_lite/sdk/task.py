@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
-from trigger_lite.protocol.manifest import MachineManifest, QueueManifest, TaskManifest
 from trigger_lite.sdk.context import Ctx, find_context
 from trigger_lite.sdk.errors import DefinitionError
 from trigger_lite.sdk.options import (
@@ -26,6 +25,7 @@ from trigger_lite.sdk.signature import payload_signature, type_hints
 from trigger_lite.sdk.triggering import AsyncBoundTask, BoundTask, Item
 
 if TYPE_CHECKING:
+    from trigger_lite.protocol.manifest import QueueManifest, TaskManifest
     from trigger_lite.sdk.handle import RunHandle
 
 P = ParamSpec("P")
@@ -178,12 +178,14 @@ class Task(Generic[P, R]):
         """
         return self._bound.batch_trigger(items)
 
-    def manifest(self) -> TaskManifest:
+    def manifest(self) -> "TaskManifest":
         """Return what a worker registers; raises DefinitionError for a type JSON has no words for.
 
         >>> double.manifest().payload_schema["properties"]
         {'number': {'type': 'integer'}}
         """
+        from trigger_lite.protocol.manifest import MachineManifest, TaskManifest
+
         options, subject = self.options, f"@task {self.id}"
         machine, ttl = options.get("machine"), options.get("ttl")
         duration = options.get("max_duration")
@@ -200,7 +202,7 @@ class Task(Generic[P, R]):
             payload_schema=self.codec.schema(),
         )
 
-    def _queue_manifest(self) -> QueueManifest | None:
+    def _queue_manifest(self) -> "QueueManifest | None":
         queue = self.options.get("queue")
         if queue is not None:
             return option_queue(queue).manifest()

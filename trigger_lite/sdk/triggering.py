@@ -1,8 +1,9 @@
 """A task with options: one trigger, or many."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
+
+import msgspec
 
 from trigger_lite.protocol.tasks import TriggerOptions
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
@@ -17,8 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Item(Generic[R]):
+class Item(msgspec.Struct, Generic[R], frozen=True):
     """One item of a batch. Make one with `task.item(…)` or `task.with_(…).item(…)`.
 
     >>> resize.batch_trigger([resize.item("https://example.com/cat.png", width=100)])
