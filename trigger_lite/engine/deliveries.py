@@ -23,6 +23,11 @@ def hand_back(tx: Tx, run_id: str, snapshot: str, worker_id: str) -> RunRow:
     unstarted = run.execution_status == X.PENDING_EXECUTING and run.worker_id == worker_id
     if not unstarted or snapshot_seq(run_id, snapshot) != run.snapshot_seq:
         raise StaleSnapshot(run_id)
+    return take_back(tx, run)
+
+
+def take_back(tx: Tx, run: RunRow) -> RunRow:
+    """Put an unstarted run back at its old place in line; no delivery is counted."""
     return _return(tx, run, score=run.score, deliveries=run.deliveries, why="Handed back unstarted")
 
 

@@ -12,7 +12,10 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class RunMoved(Event, frozen=True):
-    """A run has a new snapshot. `at` is Unix ms; `worker_id` the worker that owns or just owned it."""
+    """A run has a new snapshot. Times are Unix ms.
+
+    `worker_id` is the worker that owns or just owned it; `timer_at` when time alone may move it next.
+    """
 
     run_id: str
     task_id: str
@@ -23,7 +26,7 @@ class RunMoved(Event, frozen=True):
     attempt: int
     worker_id: str | None
     freed_slot: bool
-    delay_until: int | None
+    timer_at: int | None
     at: int
 
 

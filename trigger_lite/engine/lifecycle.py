@@ -204,7 +204,7 @@ def _record(
             attempt=run.attempt,
             worker_id=worker_id,
             freed_slot=freed,
-            delay_until=run.delay_until,
+            timer_at=run.delay_until if run.execution_status == X.DELAYED else run.ttl_at,
             at=tx.now,
         )
     )

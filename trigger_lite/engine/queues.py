@@ -41,7 +41,14 @@ class Claim(msgspec.Struct, frozen=True):
     version: VersionRow
 
 
-def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> list[Claim]:
+class Claims(msgspec.Struct, frozen=True):
+    """What one call handed out, and when the next waiting run may start (Unix ms; None: none can)."""
+
+    runs: list[Claim]
+    next_due: int | None = None
+
+
+def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
     """Hand waiting runs to the offers, oldest head first, one lane after the other (Q-01, Q-03, Q-12).
 
     Claim, slot, status and snapshot change together (Q-26). Runs that lapsed are expired on the way,
@@ -50,7 +57,7 @@ def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> list[Claim]:
     load = environments.get_load(tx, environment_id)
     current = versions.find_current_version(tx, environment_id)
     if load.paused or current is None:
-        return []
+        return Claims([])
     round_ = _Round(tx, environment_id, current, offers)
     free = load.slots - load.held
     for _ in range(_MAX_PASSES):
@@ -59,7 +66,7 @@ def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> list[Claim]:
             break
     if round_.claims:
         environments.change_held(tx, environment_id, len(round_.claims))
-    return round_.claims
+    return Claims(round_.claims, queues.find_next_due(tx, environment_id))
 
 
 class _Round:
@@ -175,11 +182,6 @@ def _task_max_attempts(task: TaskRow) -> int | None:
         return None
     settings = msgspec.json.decode(task.retry)
     return settings.get("maxAttempts") if isinstance(settings, dict) else None
-
-
-def next_due(tx: Tx, environment_id: str) -> int | None:
-    """Return when the next waiting run may start (Unix ms), or None when none can."""
-    return queues.find_next_due(tx, environment_id)
 
 
 # ---- pause and limits -------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The store: `write` runs a function in a grouped commit, `read` runs one on a read-only connection."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
@@ -52,17 +53,26 @@ class Store:
 
         Raises what `fn` raised, having changed nothing, or ServerBusy when too much is waiting.
         """
+        return await self.submit(fn, *args, **kwargs)
+
+    def submit(
+        self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> "asyncio.Future[R]":
+        """Like `write`, for callers that submit many in order and await them later."""
         if kwargs:
-            raise TypeError("write passes positional arguments only")
-        result: R = await self._writer.submit(fn, args)
-        return result
+            raise TypeError("submit passes positional arguments only")
+        return self._writer.submit(fn, args)
+
+    async def room(self) -> None:
+        """Return when the inbox has room."""
+        while self._writer.full:
+            await self._writer.room()
 
     async def write_when_free(
         self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Like `write`, but waits while the inbox is full: for work that was accepted already."""
-        while self._writer.full:
-            await self._writer.room()
+        await self.room()
         return await self.write(fn, *args, **kwargs)
 
     async def read(self, fn: Callable[Concatenate[Reader, P], R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,0 +1,87 @@
+"""The clock: calls each loop when it is due. It is never the truth: what is due stands in rows."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+logger = logging.getLogger(__name__)
+
+AFTER_ERROR_SECONDS: Final = 5.0
+
+
+class Loop:
+    """One row of the table: what to do, and how long to sleep at most.
+
+    `tick` does bounded work, may be repeated safely, and returns when it wants to be called next (Unix ms),
+    or None when nothing is waiting.
+    """
+
+    def __init__(
+        self, name: str, *, at_most_seconds: float, tick: Callable[[], Awaitable[int | None]]
+    ) -> None:
+        self.name = name
+        self.at_most_seconds = at_most_seconds
+        self.tick = tick
+
+
+class Clock:
+    """Runs loops on APScheduler: one at a time each, late calls folded into one, woken early on demand."""
+
+    def __init__(self) -> None:
+        self._loops: dict[str, Loop] = {}
+        self._next: dict[str, float] = {}
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+
+    def start(self, loops: list[Loop]) -> None:
+        """Call every loop now, and from then on as each asks."""
+        self._loops = {loop.name: loop for loop in loops}
+        self._scheduler.start()
+        for name in self._loops:
+            self._plan(name, time.time())
+
+    def stop(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._scheduler.running)
+
+    def wake(self, name: str, at_ms: int | None = None) -> None:
+        """Call a loop at `at_ms` (Unix ms; now without one), if that is sooner than planned."""
+        at = time.time() if at_ms is None else at_ms / 1000
+        if at < self._next.get(name, 0.0):
+            self._plan(name, at)
+
+    async def _call(self, name: str) -> None:
+        loop = self._loops[name]
+        latest = time.time() + loop.at_most_seconds
+        self._next[name] = latest
+        try:
+            due = await loop.tick()
+        except Exception:
+            logger.exception("the loop %r failed; it is tried again", name)
+            due = int((time.time() + AFTER_ERROR_SECONDS) * 1000)
+        # What woke the loop meanwhile stands in `_next` and wins when it is sooner.
+        wanted = min(latest, self._next[name], latest if due is None else due / 1000)
+        self._plan(name, wanted)
+
+    def _plan(self, name: str, at: float) -> None:
+        if not self._scheduler.running:
+            return
+        self._next[name] = at
+        self._scheduler.add_job(
+            self._call,
+            "date",
+            run_date=datetime.fromtimestamp(max(at, time.time()), UTC),
+            id=name,
+            args=(name,),
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+            replace_existing=True,
+        )

@@ -1,0 +1,75 @@
+"""The table of everything that happens by time alone."""
+
+import time
+from typing import Final
+
+from trigger_lite.background.clock import Loop
+from trigger_lite.background.deadlines import Deadlines
+from trigger_lite.background.dispatcher import Dispatcher
+from trigger_lite.engine.delays import enqueue_delayed
+from trigger_lite.engine.deliveries import time_out
+from trigger_lite.engine.expiry import expire_lapsed
+from trigger_lite.store.requests import delete_requests, find_oldest_request
+from trigger_lite.store.runs import find_next_delay_end, find_next_expiry, find_run
+from trigger_lite.store.store import Store
+from trigger_lite.store.transaction import Tx
+
+AT_ONCE: Final = 100
+"""Rows a tick works on in one transaction; more are left to the next, which comes at once."""
+REQUEST_KEY_LIFE_MS: Final = 86_400_000
+
+
+def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> list[Loop]:
+    """List every loop: its name, the longest sleep, and what it does."""
+
+    async def delays() -> int | None:
+        moved = await store.write_when_free(enqueue_delayed, AT_ONCE)
+        return _again() if moved == AT_ONCE else await store.read(find_next_delay_end)
+
+    async def expiry() -> int | None:
+        moved = await store.write_when_free(expire_lapsed, AT_ONCE)
+        return _again() if moved == AT_ONCE else await store.read(find_next_expiry)
+
+    async def silence() -> int | None:
+        for run_id, seq in deadlines.lapsed()[:AT_ONCE]:
+            await time_out_run(store, dispatcher, run_id, seq)
+        return deadlines.next_lapse_ms()
+
+    async def dispatch() -> int | None:
+        dispatcher.wake_all()
+        return None
+
+    async def request_keys() -> int | None:
+        removed = await store.write_when_free(_forget_requests)
+        if removed == AT_ONCE:
+            return _again()
+        oldest = await store.read(find_oldest_request)
+        return None if oldest is None else oldest + REQUEST_KEY_LIFE_MS
+
+    return [
+        Loop("delays", at_most_seconds=60, tick=delays),
+        Loop("expiry", at_most_seconds=60, tick=expiry),
+        Loop("silence", at_most_seconds=deadlines.shortest_seconds, tick=silence),
+        Loop("dispatch", at_most_seconds=60, tick=dispatch),
+        Loop("request keys", at_most_seconds=3600, tick=request_keys),
+    ]
+
+
+def _again() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _forget_requests(tx: Tx) -> int:
+    return delete_requests(tx, before=tx.now - REQUEST_KEY_LIFE_MS, count=AT_ONCE)
+
+
+async def time_out_run(store: Store, dispatcher: Dispatcher, run_id: str, seq: int) -> None:
+    """Act on a silent run, and tell the worker that had it, should it still be there."""
+    owner = await store.write_when_free(_time_out_and_name_owner, run_id, seq)
+    dispatcher.leave(owner, run_id)
+
+
+def _time_out_and_name_owner(tx: Tx, run_id: str, seq: int) -> str | None:
+    before = find_run(tx, run_id)
+    moved = time_out(tx, run_id, seq)
+    return before.worker_id if before is not None and moved is not None else None

@@ -1,0 +1,93 @@
+"""Every setting, in one frozen class, read once from flags and the environment.
+
+A setting `x_y` is the flag `--x-y` of `trigger-lite serve` and the variable `TRIGGER_LITE_X_Y`.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+PREFIX: Final = "TRIGGER_LITE_"
+DEFAULT_DATA: Final = Path("trigger-lite-data")
+# Variables of clients, workers and runs: not settings of the server, and not mistakes either.
+NOT_SETTINGS: Final = frozenset(
+    {"URL", "KEY", "RUN_ID", "VERSION", "MODE", "DEBUG", "DEV_RETRIES", "ATTEMPT", "ENVIRONMENT"}
+)
+
+
+class SettingError(Exception):
+    """A setting has a name or a value that cannot be used; the message says which and what would be right."""
+
+
+def _setting(default: Any, help_text: str, *, at_least: float | None = None) -> Any:
+    return field(default=default, metadata={"help": help_text, "at_least": at_least})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The server's settings; durations in seconds."""
+
+    host: str = _setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every network.")
+    port: int = _setting(8030, "Port to listen on; 0 chooses a free one.", at_least=0)
+    data: Path = _setting(DEFAULT_DATA, "Folder of the whole installation.")  # noqa: RUF009 - a field, and a Path is immutable
+    database_url: str | None = _setting(None, "PostgreSQL URL; without it, SQLite in the data folder.")
+    public_url: str | None = _setting(None, "Address at which browsers and workers reach the server.")
+    concurrency: int = _setting(100, "Runs one environment may execute at once.", at_least=1)
+    start_timeout: float = _setting(60.0, "A run handed to a worker must start within this.", at_least=0.1)
+    run_timeout: float = _setting(
+        60.0, "A running attempt whose worker is silent for this long has failed.", at_least=0.1
+    )
+    cancel_timeout: float = _setting(60.0, "A cancel not confirmed within this is finished.", at_least=0.1)
+    inbox: int = _setting(2000, "Writes that may wait before requests are answered 503.", at_least=1)
+    log_level: str = _setting("info", "What the server says: debug, info, warning or error.")
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How often workers say that their runs are alive: four times within the timeout."""
+        return min(15.0, self.run_timeout / 4)
+
+
+def setting_names() -> list[str]:
+    return [f.name for f in fields(Settings)]
+
+
+def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Return the settings: a flag wins over the environment, which wins over the default.
+
+    Raises SettingError for a `TRIGGER_LITE_…` variable that is no setting, or a value that does not fit.
+    """
+    values: dict[str, Any] = {}
+    for name in environment:
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in NOT_SETTINGS:
+            _check_known(name)
+    for setting in fields(Settings):
+        variable = PREFIX + setting.name.upper()
+        given, origin = flags.get(setting.name), "--" + setting.name.replace("_", "-")
+        if given is None:
+            given, origin = environment.get(variable), variable
+        if given is not None:
+            values[setting.name] = _convert(given, setting.type, setting.metadata["at_least"], origin)
+    return Settings(**values)
+
+
+def _check_known(variable: str) -> None:
+    names = [PREFIX + name.upper() for name in setting_names()]
+    if variable not in names:
+        near = difflib.get_close_matches(variable, names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f". Settings are: {', '.join(names)}"
+        raise SettingError(f"{variable} is not a setting{hint}")
+
+
+def _convert(given: Any, kind: Any, at_least: float | None, origin: str) -> Any:
+    wanted = {int: "a whole number", float: "a number of seconds"}.get(kind)
+    if wanted is None:
+        return Path(given) if kind is Path else str(given)
+    try:
+        number = kind(given)
+    except ValueError:
+        raise SettingError(f"{origin} is {given!r}, but must be {wanted}") from None
+    if at_least is not None and number < at_least:
+        raise SettingError(f"{origin} is {given}, but must be at least {at_least:g}")
+    return number

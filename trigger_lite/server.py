@@ -1,0 +1,323 @@
+"""The composition root: builds the rooms, starts them in order, stops them in reverse.
+
+Start: folder, stores, installation, repair, background, HTTP. Stop: HTTP, dispatcher, clock, stores;
+each drains, then refuses, and none may take longer than its time.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from trigger_lite.background.clock import Clock
+from trigger_lite.background.deadlines import Deadlines
+from trigger_lite.background.dispatcher import Dispatcher
+from trigger_lite.background.loops import loop_table
+from trigger_lite.config import PREFIX, Settings
+from trigger_lite.engine.bus import Bus
+from trigger_lite.engine.events import QueueChanged, RunMoved, VersionRegistered
+from trigger_lite.engine.installation import prepare_installation
+from trigger_lite.engine.recovery import recover
+from trigger_lite.launch.process import WorkerProcess
+from trigger_lite.protocol.statuses import ExecutionStatus
+from trigger_lite.protocol.worker import MAX_FRAME_BYTES
+from trigger_lite.store.database import PostgresDatabase, SqliteDatabase
+from trigger_lite.store.folder import DataFolder
+from trigger_lite.store.store import Store
+from trigger_lite.store.transaction import Reader
+from trigger_lite.telemetry.logs import LogBook
+from trigger_lite.web.app import build_app
+from trigger_lite.web.auth import Keyring
+from trigger_lite.web.services import Services
+from trigger_lite.web.watch import RunWatch
+
+logger = logging.getLogger(__name__)
+
+HTTP_STOP_SECONDS: Final = 3
+STEP_STOP_SECONDS: Final = 10
+WORKER_STOP_SECONDS: Final = 40
+STATE_LEASE: Final = 7_246_001
+TELEMETRY_LEASE: Final = 7_246_002
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What to tell people once the server answers. `keys` are the secret keys by environment."""
+
+    url: str
+    data: Path
+    keys: dict[str, str]
+    sign_in_url: str | None
+
+
+Ready = Callable[[ServerInfo], None]
+
+
+@dataclass(frozen=True)
+class WorkerBeside:
+    """A worker for the tasks of a directory, in the `prod` environment, kept running beside the server.
+
+    `said` is told in one line when it had to be started again.
+    """
+
+    directory: Path
+    said: Callable[[str], None]
+    options: tuple[str, ...] = ()
+
+
+def serve(settings: Settings, *, ready: Ready, beside: WorkerBeside | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit code.
+
+    Raises FolderUnusable, DatabaseTooNew or CannotListen before anything is served.
+    """
+    return uvloop.run(serve_async(settings, ready=ready, beside=beside))
+
+
+async def serve_async(
+    settings: Settings,
+    *,
+    ready: Ready,
+    beside: WorkerBeside | None = None,
+    stop: asyncio.Event | None = None,
+) -> int:
+    """Serve until `stop` is set or a signal arrives."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    listener = listen(settings)
+    url = settings.public_url or address_of(settings, listener)
+    async with installation(settings) as (folder, secret, store, telemetry, bus):
+        keys = Keyring(secret, await store.write(prepare_installation, secret, settings.concurrency))
+        async with background(settings, store, bus) as (clock, dispatcher, deadlines):
+            services = Services(
+                settings=settings,
+                store=store,
+                telemetry=telemetry,
+                logs=await LogBook.open(telemetry, bus),
+                bus=bus,
+                keys=keys,
+                watch=RunWatch(bus),
+                dispatcher=dispatcher,
+                deadlines=deadlines,
+                secret=secret,
+                public_url=url,
+                is_ready=readiness(store, clock),
+            )
+            by_slug = {e.slug: keys.key_of(e) for e in keys.environments()}
+            folder.write_connection(url, by_slug)
+            info = ServerInfo(url, folder.path, by_slug, None)
+            worker = None if beside is None else _worker(beside, url, by_slug["prod"])
+            await _serve_http(services, listener, stop=stop, worker=worker, ready=lambda: ready(info))
+    return 0
+
+
+def _worker(beside: WorkerBeside, url: str, key: str) -> WorkerProcess:
+    # What configures the server is none of the tasks' business.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    return WorkerProcess(
+        beside.directory, url=url, key=key, options=beside.options, said=beside.said, environment=inherited
+    )
+
+
+# ---- steps ----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def installation(settings: Settings) -> AsyncIterator[tuple[DataFolder, bytes, Store, Store, Bus]]:
+    """Take the data folder and open its databases; let go of them in reverse."""
+    folder = DataFolder(settings.data)
+    folder.prepare("" if settings.database_url else None)
+    folder.lock()
+    try:
+        bus = Bus()
+        secret = folder.secret()
+        state, telemetry = _databases(settings, folder)
+        store = await Store.open(state, "state", publish=bus.publish, inbox_limit=settings.inbox)
+        log_store = await Store.open(telemetry, "telemetry", publish=bus.publish)
+        try:
+            yield folder, secret, store, log_store, bus
+        finally:
+            await _within(store.close(), "closing the database")
+            await _within(log_store.close(), "closing the log database")
+    finally:
+        folder.unlock()
+
+
+Database = SqliteDatabase | PostgresDatabase
+
+
+def _databases(settings: Settings, folder: DataFolder) -> tuple[Database, Database]:
+    """Return the state and the telemetry database."""
+    if settings.database_url is not None:
+        url = settings.database_url
+        return PostgresDatabase(url, lease=STATE_LEASE), PostgresDatabase(url, lease=TELEMETRY_LEASE)
+    # Log lines may lose their last second to a power cut; the truth may not.
+    return (
+        SqliteDatabase(folder.state, synchronous="FULL"),
+        SqliteDatabase(folder.telemetry, synchronous="NORMAL"),
+    )
+
+
+@asynccontextmanager
+async def background(
+    settings: Settings, store: Store, bus: Bus
+) -> AsyncIterator[tuple[Clock, Dispatcher, Deadlines]]:
+    """Repair what the last stop left, then run everything that happens without a request."""
+    deadlines = Deadlines(settings)
+    clock = Clock()
+    dispatcher = Dispatcher(store, clock)
+    recovered = await store.write(recover)
+    deadlines.arm_all(recovered.owned)
+    bus.subscribe(RunMoved, deadlines.follow)
+    bus.subscribe(RunMoved, dispatcher.run_moved)
+    bus.subscribe(RunMoved, lambda event: _wake_loops(clock, deadlines, event))
+    bus.subscribe(QueueChanged, dispatcher.queue_changed)
+    bus.subscribe(VersionRegistered, dispatcher.version_registered)
+    clock.start(loop_table(store, deadlines, dispatcher))
+    try:
+        yield clock, dispatcher, deadlines
+    finally:
+        await _within(dispatcher.stop(), "stopping the dispatcher")
+        clock.stop()
+
+
+def _wake_loops(clock: Clock, deadlines: Deadlines, event: RunMoved) -> None:
+    """Call the loops in time for what this move planned."""
+    if event.timer_at is not None:
+        delayed = event.execution_status is ExecutionStatus.DELAYED
+        clock.wake("delays" if delayed else "expiry", event.timer_at)
+    if event.execution_status in deadlines.watched:
+        clock.wake("silence", deadlines.soonest_ms)
+
+
+def readiness(store: Store, clock: Clock) -> Callable[[], Awaitable[bool]]:
+    """Return the check that the database takes writes and the clock runs."""
+
+    async def check() -> bool:
+        try:
+            async with asyncio.timeout(2):
+                await store.write(_nothing)
+        except Exception:
+            logger.exception("the readiness check failed")
+            return False
+        return clock.is_running
+
+    return check
+
+
+def _nothing(_tx: Reader) -> None:
+    return None
+
+
+async def _within(step: Awaitable[None], name: str) -> None:
+    """Bound a step of stopping in time, and say so when it took too long."""
+    try:
+        async with asyncio.timeout(STEP_STOP_SECONDS):
+            await step
+    except TimeoutError:
+        logger.error("%s took more than %d s and was left", name, STEP_STOP_SECONDS)
+
+
+# ---- HTTP -------------------------------------------------------------------------------------------
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Open the listening socket. Raises CannotListen with what to do about it."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        place = f"{settings.host}:{settings.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise CannotListen(
+                f"{place} is in use by another program. Choose another with --port."
+            ) from error
+        raise CannotListen(f"Cannot listen on {place}: {error.strerror}.") from error
+    listener.setblocking(False)
+    return listener
+
+
+def address_of(settings: Settings, listener: socket.socket) -> str:
+    """Return the URL at which this machine reaches the server."""
+    port = listener.getsockname()[1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return f"http://[{host}]:{port}" if ":" in host and not host.startswith("[") else f"http://{host}:{port}"
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn, started and stopped by us: signals are the caller's, and it says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+async def _serve_http(
+    services: Services,
+    listener: socket.socket,
+    *,
+    stop: asyncio.Event,
+    worker: WorkerProcess | None,
+    ready: Callable[[], None],
+) -> None:
+    def answering() -> None:
+        if worker is not None:
+            worker.start()
+        ready()
+
+    config = uvicorn.Config(
+        build_app(services),
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=1024,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=HTTP_STOP_SECONDS,
+    )
+    server = _HttpServer(config, answering)
+
+    async def stop_when_asked() -> None:
+        await stop.wait()
+        if worker is not None:
+            # First, while its results can still be delivered.
+            await worker.stop(WORKER_STOP_SECONDS)
+        server.should_exit = True
+
+    watcher = asyncio.create_task(stop_when_asked())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        watcher.cancel()

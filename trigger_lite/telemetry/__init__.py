@@ -1,0 +1,1 @@
+"""What runs say of themselves, and what the server says of itself."""

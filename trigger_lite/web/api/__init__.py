@@ -1,0 +1,1 @@
+"""The management API, compatible with Trigger.dev's: one module per resource."""

@@ -1,0 +1,113 @@
+"""The query of the runs list: `filter[…]` and `page[…]` (management-api 1.4, 9.2)."""
+
+import time
+from typing import Final
+
+import msgspec
+from starlette.datastructures import QueryParams
+
+from trigger_lite.protocol.durations import parse_duration_ms
+from trigger_lite.protocol.errors import BadRequest
+from trigger_lite.protocol.machines import PRESETS
+from trigger_lite.protocol.statuses import ApiStatus, RunStatus, stored_status
+from trigger_lite.protocol.times import parse_iso_ms
+from trigger_lite.store.run_lists import RunFilter
+
+DEFAULT_SIZE: Final = 25
+MAX_SIZE: Final = 100
+DEFAULT_PERIOD_MS: Final = 7 * 86_400_000
+
+
+class ListQuery(msgspec.Struct, frozen=True):
+    """A list that was asked for: which runs, how many, from where."""
+
+    wanted: RunFilter
+    size: int
+    after: str | None
+    before: str | None
+
+
+def parse_list(environment_id: str, query: QueryParams) -> ListQuery:
+    """Read the query of the list. Raises BadRequest naming the parameter that is wrong."""
+    created_from, created_to = _created(query)
+    return ListQuery(
+        RunFilter(
+            environment_id=environment_id,
+            statuses=_statuses(query),
+            task_ids=_listed(query, "taskIdentifier"),
+            tags=_listed(query, "tag"),
+            versions=_listed(query, "version"),
+            queue=query.get("filter[queue]") or None,
+            machines=_machines(query),
+            created_from=created_from,
+            created_to=created_to,
+            is_test=_flag(query, "isTest"),
+        ),
+        size=_size(query),
+        after=query.get("page[after]") or None,
+        before=query.get("page[before]") or None,
+    )
+
+
+def _listed(query: QueryParams, name: str) -> tuple[str, ...]:
+    return tuple(part for part in query.get(f"filter[{name}]", "").split(",") if part)
+
+
+def _statuses(query: QueryParams) -> tuple[RunStatus, ...]:
+    statuses = []
+    for word in _listed(query, "status"):
+        status = stored_status(word)
+        if status is None:
+            known = ", ".join(sorted(ApiStatus.__members__))
+            raise BadRequest(f"filter[status] has {word!r}, which is no status; statuses are {known}")
+        statuses.append(status)
+    return tuple(statuses)
+
+
+def _machines(query: QueryParams) -> tuple[str, ...]:
+    machines = _listed(query, "machine")
+    for machine in machines:
+        if machine not in PRESETS:
+            raise BadRequest(f"filter[machine] has {machine!r}; machines are {', '.join(PRESETS)}")
+    return machines
+
+
+def _flag(query: QueryParams, name: str) -> bool | None:
+    text = query.get(f"filter[{name}]")
+    if text is None:
+        return None
+    if text not in ("true", "false"):
+        raise BadRequest(f"filter[{name}] is {text!r}, but must be true or false")
+    return text == "true"
+
+
+def _size(query: QueryParams) -> int:
+    text = query.get("page[size]", str(DEFAULT_SIZE))
+    if not text.isdigit() or not 1 <= int(text) <= MAX_SIZE:
+        raise BadRequest(f"page[size] is {text!r}, but must be 1 to {MAX_SIZE}")
+    return int(text)
+
+
+def _created(query: QueryParams) -> tuple[int | None, int | None]:
+    """Return the span of creation times in Unix ms; without any filter, the last seven days."""
+    now = time.time_ns() // 1_000_000
+    period = query.get("filter[createdAt][period]")
+    if period:
+        length = parse_duration_ms(period)
+        if length is None:
+            raise BadRequest(f'filter[createdAt][period] is {period!r}; write for example "1d"')
+        return now - length, None
+    since, until = _moment(query, "from"), _moment(query, "to")
+    if since is None and until is None:
+        return now - DEFAULT_PERIOD_MS, None
+    return since, until
+
+
+def _moment(query: QueryParams, edge: str) -> int | None:
+    text = query.get(f"filter[createdAt][{edge}]")
+    if not text:
+        return None
+    moment = int(text) if text.isdigit() else parse_iso_ms(text)
+    if moment is None:
+        raise BadRequest(f"filter[createdAt][{edge}] is {text!r}, which is neither Unix ms nor a date")
+    return moment

@@ -1,0 +1,31 @@
+"""The application: its table of contents."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+
+from trigger_lite.protocol.errors import Refusal
+from trigger_lite.web import health
+from trigger_lite.web.api import projects, runs, tasks
+from trigger_lite.web.dashboard.routes import dashboard_routes
+from trigger_lite.web.errors import http_error, refused, unexpected
+from trigger_lite.web.services import Services
+from trigger_lite.web.worker_api import socket
+
+
+def build_app(services: Services) -> Starlette:
+    """Return the application; the busiest routes come first."""
+    routes: list[BaseRoute] = [
+        *tasks.ROUTES,
+        *runs.ROUTES,
+        *projects.ROUTES,
+        *socket.ROUTES,
+        *health.ROUTES,
+        *dashboard_routes(),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={Refusal: refused, HTTPException: http_error, Exception: unexpected},
+    )
+    app.state.services = services
+    return app

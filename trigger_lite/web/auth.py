@@ -1,0 +1,70 @@
+"""Who is calling: environment keys in, environments out; and the public tokens handed to callers."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import jwt
+from starlette.requests import HTTPConnection
+
+from trigger_lite.engine.installation import environment_key, key_hash
+from trigger_lite.protocol.errors import Unauthorized
+from trigger_lite.store.environments import EnvironmentRow
+
+ISSUER = "https://id.trigger.dev"
+AUDIENCE = "https://api.trigger.dev"
+TOKEN_SECONDS = 3_600
+
+
+class Keyring:
+    """The environments by the hash of their keys, and the keys themselves, derived from the secret."""
+
+    def __init__(self, secret: bytes, environments: Iterable[EnvironmentRow]) -> None:
+        self._by_hash = {environment.key_hash: environment for environment in environments}
+        self._by_slug = {environment.slug: environment for environment in self._by_hash.values()}
+        self._keys = {e.id: environment_key(secret, e) for e in self._by_hash.values()}
+
+    def find(self, key: str) -> EnvironmentRow | None:
+        """The environment of a secret key. Keys are compared by hash, so timing tells nothing of them."""
+        return self._by_hash.get(key_hash(key))
+
+    def by_slug(self, slug: str) -> EnvironmentRow | None:
+        return self._by_slug.get(slug)
+
+    def environments(self) -> list[EnvironmentRow]:
+        return list(self._by_slug.values())
+
+    def key_of(self, environment: EnvironmentRow) -> str:
+        return self._keys[environment.id]
+
+    def public_token(self, environment: EnvironmentRow, scopes: list[str]) -> str:
+        """Return a token that may do just this for an hour (management-api 3.2)."""
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "sub": environment.id,
+            "pub": True,
+            "scopes": scopes,
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "iat": now,
+            "exp": now + TOKEN_SECONDS,
+        }
+        key = self._keys[environment.id]
+        return jwt.encode(claims, key, algorithm="HS256", headers={"typ": None})
+
+
+def bearer(connection: HTTPConnection) -> str:
+    """Return the bearer credential of a request, or an empty text."""
+    scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
+
+
+def environment_of(connection: HTTPConnection, keys: Keyring) -> EnvironmentRow:
+    """Return the environment whose secret key the caller sent. Raises Unauthorized."""
+    credential = bearer(connection)
+    if not credential:
+        raise Unauthorized("Invalid or Missing API key")
+    environment = keys.find(credential)
+    if environment is None:
+        raise Unauthorized("Invalid API key")
+    return environment

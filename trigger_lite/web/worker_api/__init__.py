@@ -1,0 +1,1 @@
+"""The doors that workers come in by."""

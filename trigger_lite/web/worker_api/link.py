@@ -1,0 +1,53 @@
+"""A connected worker, seen from the server."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+from starlette.websockets import WebSocket
+
+from trigger_lite.engine.queues import Claim
+from trigger_lite.protocol import worker
+from trigger_lite.store.environments import EnvironmentRow
+from trigger_lite.web.worker_api.messages import place_of, run_message
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+class Link:
+    """What the dispatcher holds of a connection: how many runs it takes, and how to reach it."""
+
+    def __init__(
+        self, websocket: WebSocket, environment: EnvironmentRow, *, worker_id: str, version_id: str
+    ) -> None:
+        self.worker_id = worker_id
+        self.environment_id = environment.id
+        self.version_id = version_id
+        self.credits = 0
+        self._websocket = websocket
+        self._place = place_of(environment)
+        self._outbox: list[worker.ServerMessage] = []
+        self._filled = asyncio.Event()
+
+    def push(self, claim: Claim) -> None:
+        self.send(run_message(claim, self._place))
+
+    def cancel(self, run_id: str, snapshot: str) -> None:
+        self.send(worker.Cancel(run_id, snapshot))
+
+    def leave(self, run_id: str) -> None:
+        self.send(worker.Leave(run_id))
+
+    def send(self, message: worker.ServerMessage) -> None:
+        """Queue a message; all that is queued in one turn of the loop goes out in one frame."""
+        self._outbox.append(message)
+        self._filled.set()
+
+    async def send_all(self) -> None:
+        """Send what is queued until cancelled; waits while the worker does not read."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            batch, self._outbox = self._outbox, []
+            if batch:
+                await self._websocket.send_text(_encoder.encode(batch).decode())

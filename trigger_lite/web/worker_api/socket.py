@@ -1,0 +1,103 @@
+"""The WebSocket door: `/engine/v1/worker` (protocol/worker.py)."""
+
+import asyncio
+import logging
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from trigger_lite.engine import deliveries, workers
+from trigger_lite.protocol import worker
+from trigger_lite.protocol.errors import BadRequest, Refusal, WorkerVersionNotFound
+from trigger_lite.store import runs, versions
+from trigger_lite.store.environments import EnvironmentRow
+from trigger_lite.store.transaction import Tx
+from trigger_lite.web.auth import environment_of
+from trigger_lite.web.codec import reply_json
+from trigger_lite.web.errors import refusal_status
+from trigger_lite.web.services import Services, services_of
+from trigger_lite.web.worker_api.inbox import Inbox
+from trigger_lite.web.worker_api.link import Link
+from trigger_lite.web.worker_api.messages import current_run
+
+logger = logging.getLogger(__name__)
+_decoder: Final = msgspec.json.Decoder(list[worker.WorkerMessage])
+HELLO_SECONDS: Final = 10.0
+
+
+async def worker_socket(websocket: WebSocket) -> None:
+    """One worker's connection, from Hello to the end."""
+    services = services_of(websocket)
+    try:
+        environment = environment_of(websocket, services.keys)
+    except Refusal as refusal:
+        await websocket.send_denial_response(_denied(refusal))
+        return
+    await websocket.accept()
+    try:
+        await _serve(websocket, services, environment)
+    except WebSocketDisconnect:
+        return
+    except Refusal as refusal:
+        await websocket.close(code=1008, reason=refusal.message[:120])
+    except msgspec.DecodeError as error:
+        await websocket.close(code=1007, reason=str(error)[:120])
+
+
+async def _serve(websocket: WebSocket, services: Services, environment: EnvironmentRow) -> None:
+    async with asyncio.timeout(HELLO_SECONDS):
+        first, *rest = _decoder.decode(await websocket.receive_text())
+    if not isinstance(first, worker.Hello):
+        raise BadRequest("The first message must be hello")
+    link = await _attach(websocket, services, environment, first)
+    inbox = Inbox(services, environment, link)
+    sender = asyncio.create_task(link.send_all())
+    try:
+        services.dispatcher.add(link)
+        await inbox.take(rest)
+        while True:
+            await inbox.take(_decoder.decode(await websocket.receive_text()))
+    finally:
+        services.dispatcher.remove(link)
+        sender.cancel()
+        await inbox.settle()
+
+
+async def _attach(
+    websocket: WebSocket, services: Services, environment: EnvironmentRow, hello: worker.Hello
+) -> Link:
+    """Check a Hello, settle what was lost on the way, and say Welcome."""
+    if hello.protocol != worker.PROTOCOL_VERSION:
+        raise BadRequest(f"This server speaks worker protocol {worker.PROTOCOL_VERSION}")
+    held = await services.store.write_when_free(_reconcile, environment.id, hello)
+    link = Link(websocket, environment, worker_id=hello.worker_id, version_id=hello.version_id)
+    link.send(worker.Welcome(heartbeat_seconds=services.settings.heartbeat_seconds, runs=held))
+    return link
+
+
+def _reconcile(tx: Tx, environment_id: str, hello: worker.Hello) -> list[worker.CurrentRun]:
+    """Compare what the worker says it holds with what it was given (HB-10).
+
+    A run that was claimed for it and never arrived goes back to its place in line. Runs parked for want of
+    this version come back too.
+    """
+    if versions.find_version(tx, environment_id, hello.version_id) is None:
+        raise WorkerVersionNotFound(hello.version_id)
+    named = {held.run for held in hello.runs}
+    owned = runs.list_owned_by(tx, hello.worker_id)
+    for run in owned:
+        if run.id not in named and run.execution_status == "PENDING_EXECUTING":
+            deliveries.take_back(tx, run)
+    workers.promote_waiting(tx, environment_id, hello.version_id)
+    return [current_run(run) for run in owned if run.id in named]
+
+
+def _denied(refusal: Refusal) -> Response:
+    status, headers = refusal_status(refusal)
+    return reply_json({"error": refusal.message}, status=status, headers=headers)
+
+
+ROUTES = [WebSocketRoute(worker.WORKER_PATH, worker_socket)]
