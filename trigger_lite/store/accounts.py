@@ -109,4 +109,4 @@ def delete_sessions_of(tx: Tx, account_id: str) -> None:
 
 
 def delete_ended_sessions(tx: Tx) -> None:
-    tx.run(_DROP_ENDED)
+    tx.run(_DROP_ENDED, now=tx.now)
