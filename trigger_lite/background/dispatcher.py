@@ -144,7 +144,11 @@ class Dispatcher:
         run = claim.run
         try:
             await self._store.write_when_free(
-                hand_back, run.id, snapshot_id(run.id, run.snapshot_seq), claim.worker_id
+                hand_back,
+                run.environment_id,
+                run.id,
+                snapshot_id(run.id, run.snapshot_seq),
+                claim.worker_id,
             )
         except Refusal as refusal:
             logger.info("a run claimed for a worker that is gone moved on: %s", refusal.message)

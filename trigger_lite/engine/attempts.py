@@ -38,13 +38,13 @@ class Finished(msgspec.Struct, frozen=True):
 # ---- start ----------------------------------------------------------------------------------------
 
 
-def start_attempt(tx: Tx, run_id: str, snapshot: str, worker_id: str) -> Started:
+def start_attempt(tx: Tx, environment_id: str, run_id: str, snapshot: str, worker_id: str) -> Started:
     """Begin the next attempt of a claimed run (AT-01…04).
 
     Raises StaleSnapshot when the snapshot is not the newest, BadRequest when the run was never claimed.
     A repeated start by the worker that made it is answered like the first.
     """
-    run = _named_run(tx, run_id)
+    run = _named_run(tx, environment_id, run_id)
     seq = snapshot_seq(run_id, snapshot)
     if seq is not None and run.snapshot_seq == seq + 1 and _already_started(run, worker_id):
         return Started(run)
@@ -73,8 +73,8 @@ def _already_started(run: RunRow, worker_id: str) -> bool:
     return run.execution_status == X.EXECUTING and run.worker_id == worker_id
 
 
-def _named_run(tx: Tx, run_id: str) -> RunRow:
-    run = runs.find_run(tx, run_id)
+def _named_run(tx: Tx, environment_id: str, run_id: str) -> RunRow:
+    run = runs.find_run_in(tx, environment_id, run_id)
     if run is None:
         raise RunNotFound
     return run
@@ -83,13 +83,15 @@ def _named_run(tx: Tx, run_id: str) -> RunRow:
 # ---- complete ---------------------------------------------------------------------------------------
 
 
-def complete_attempt(tx: Tx, run_id: str, snapshot: str, completion: Completion) -> Finished:
+def complete_attempt(
+    tx: Tx, environment_id: str, run_id: str, snapshot: str, completion: Completion
+) -> Finished:
     """End an attempt with its output or its error (AT-06…08, AT-13…18).
 
     Raises StaleSnapshot or BadRequest, with neither output nor error stored. Metadata that comes along is
     not touched here: it is kept even when the completion is refused (AT-10), so it is a write of its own.
     """
-    run = _named_run(tx, run_id)
+    run = _named_run(tx, environment_id, run_id)
     if snapshot_seq(run_id, snapshot) != run.snapshot_seq or run.execution_status == X.FINISHED:
         raise StaleSnapshot(run_id)
     run = _count_usage(tx, run, completion)
@@ -217,10 +219,7 @@ def finish_cancel(tx: Tx, run: RunRow) -> RunRow:
 
 def cancel_run(tx: Tx, environment_id: str, run_id: str, reason: str = CANCELED_BY_USER) -> RunRow:
     """Cancel a run; one that is over is left alone (CN-01…06). Raises RunNotFound."""
-    run = runs.find_run_in(tx, environment_id, run_id)
-    if run is None:
-        raise RunNotFound
-    return family.cancel(tx, run, reason)
+    return family.cancel(tx, _named_run(tx, environment_id, run_id), reason)
 
 
 def cancel_error(reason: str) -> str:

@@ -12,12 +12,12 @@ from trigger_lite.store.runs import RunRow
 from trigger_lite.store.transaction import Tx
 
 
-def hand_back(tx: Tx, run_id: str, snapshot: str, worker_id: str) -> RunRow:
+def hand_back(tx: Tx, environment_id: str, run_id: str, snapshot: str, worker_id: str) -> RunRow:
     """Take back a run that its worker never started, to its old place in line; no delivery is counted.
 
     Raises StaleSnapshot when the run is no longer in that worker's hands unstarted.
     """
-    run = runs.find_run(tx, run_id)
+    run = runs.find_run_in(tx, environment_id, run_id)
     if run is None:
         raise RunNotFound
     unstarted = run.execution_status == X.PENDING_EXECUTING and run.worker_id == worker_id
@@ -57,7 +57,7 @@ def _not_started(tx: Tx, run: RunRow) -> RunRow:
     return _return(
         tx,
         run,
-        score=tx.now + delivery_delay_ms(deliveries),
+        score=tx.now + delivery_delay_ms(run.id, deliveries),
         deliveries=deliveries,
         why="The worker did not start it in time",
     )

@@ -177,6 +177,7 @@ def _record(
     freed: bool = False,
     owner: RunRow | None = None,
 ) -> None:
+    """Write the snapshot of a move and announce it."""
     worker_id = run.worker_id or (owner.worker_id if owner else None)
     row = SnapshotRow(
         run_id=run.id,
@@ -192,19 +193,23 @@ def _record(
         created_at=tx.now,
     )
     runs.insert_snapshot(tx, row)
-    tx.emit(
-        RunMoved(
-            environment_id=run.environment_id,
-            run_id=run.id,
-            task_id=run.task_id,
-            transition=transition.value,
-            execution_status=X(run.execution_status),
-            status=R(run.status),
-            snapshot_seq=run.snapshot_seq,
-            attempt=run.attempt,
-            worker_id=worker_id,
-            freed_slot=freed,
-            timer_at=run.delay_until if run.execution_status == X.DELAYED else run.ttl_at,
-            at=tx.now,
-        )
+    tx.emit(_announcement(run, transition, worker_id, freed=freed, at=tx.now))
+
+
+def _announcement(
+    run: RunRow, transition: Transition, worker_id: str | None, *, freed: bool, at: int
+) -> RunMoved:
+    return RunMoved(
+        environment_id=run.environment_id,
+        run_id=run.id,
+        task_id=run.task_id,
+        transition=transition.value,
+        execution_status=X(run.execution_status),
+        status=R(run.status),
+        snapshot_seq=run.snapshot_seq,
+        attempt=run.attempt,
+        worker_id=worker_id,
+        freed_slot=freed,
+        timer_at=run.delay_until if run.execution_status == X.DELAYED else run.ttl_at,
+        at=at,
     )

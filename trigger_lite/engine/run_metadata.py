@@ -19,6 +19,7 @@ CHANGEABLE_MS = 3_600_000
 
 def change_metadata(
     tx: Tx,
+    environment_id: str,
     run_id: str,
     operations: list[Operation],
     parent_operations: list[Operation],
@@ -29,7 +30,7 @@ def change_metadata(
     Raises RunNotFound, BadRequest for an impossible change, TooLarge past 256 KB, Unprocessable an hour
     after the run ended.
     """
-    run = runs.find_run(tx, run_id)
+    run = runs.find_run_in(tx, environment_id, run_id)
     if run is None:
         raise RunNotFound
     _apply(tx, run.id, operations)
@@ -37,10 +38,11 @@ def change_metadata(
     _apply(tx, run.root_id or run.id, root_operations)
 
 
-def apply_flushed(tx: Tx, run_id: str, flushed: FlushedMetadata) -> None:
+def apply_flushed(tx: Tx, environment_id: str, run_id: str, flushed: FlushedMetadata) -> None:
     """Apply what a worker had not sent before its attempt ended (AT-10)."""
     change_metadata(
         tx,
+        environment_id,
         run_id,
         flushed.operations or [],
         flushed.parent_operations or [],
@@ -67,9 +69,9 @@ def _apply(tx: Tx, run_id: str, operations: list[Operation]) -> None:
     tx.emit(RunChanged(run.environment_id, run.id, run.task_id))
 
 
-def add_tags(tx: Tx, run_id: str, tags: list[str]) -> list[str]:
+def add_tags(tx: Tx, environment_id: str, run_id: str, tags: list[str]) -> list[str]:
     """Add tags to a run and return them all. Raises Unprocessable past ten, having added none (TR-05)."""
-    run = runs.find_run(tx, run_id)
+    run = runs.find_run_in(tx, environment_id, run_id)
     if run is None:
         raise RunNotFound
     present = decode_tags(run.tags)

@@ -56,8 +56,8 @@ class DataFolder:
         kind = filesystem_of(self.path, _mount_table() if mounts is None else mounts)
         if kind in _NETWORK:
             raise FolderUnusable(
-                f"The data folder {self.path} is on a network filesystem ({kind}); SQLite may lose data there. "
-                "Choose a local folder with --data, or PostgreSQL with --database-url."
+                f"The data folder {self.path} is on a network filesystem ({kind}). SQLite may lose data "
+                "there: choose a local folder with --data, or PostgreSQL with --database-url."
             )
 
     def lock(self) -> None:

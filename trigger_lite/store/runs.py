@@ -13,55 +13,58 @@ MAX_INLINE: Final = 8_192
 
 
 class RunRow(NamedTuple):
-    """A run's state: everything but its data. Times in Unix ms; `retry` and `tags` are JSON."""
+    """A run's state: everything but its data. Times in Unix ms; `retry` and `tags` are JSON.
+
+    The defaults are those of a run that has neither place nor status yet.
+    """
 
     id: str
     environment_id: str
     task_id: str
-    status: str
-    execution_status: str
-    snapshot_seq: int
-    attempt: int
-    deliveries: int
-    status_reason: str | None
-    queue_id: str
-    queue_name: str
-    lane_id: str
-    concurrency_key: str | None
-    queued: int
-    score: int
-    queue_time: int
-    priority_ms: int
-    holds_slot: int
-    worker_id: str | None
-    delay_until: int | None
-    ttl: int | None
-    ttl_at: int | None
-    version_id: str | None
-    is_pinned: int
-    machine: str | None
-    max_attempts: int | None
-    max_duration: int | None
-    retry: str | None
-    idempotency_key: str | None
-    idempotency_expires_at: int | None
-    idempotency_options: str | None
-    parent_id: str | None
-    root_id: str | None
-    depth: int
-    replay_of: str | None
-    source: str
-    is_test: int
-    tags: str
-    is_failed: int
-    usage_ms: int
-    created_at: int
-    updated_at: int
-    queued_at: int | None
-    started_at: int | None
-    executed_at: int | None
-    completed_at: int | None
-    expired_at: int | None
+    status: str = ""
+    execution_status: str = ""
+    snapshot_seq: int = 0
+    attempt: int = 0
+    deliveries: int = 0
+    status_reason: str | None = None
+    queue_id: str = ""
+    queue_name: str = ""
+    lane_id: str = ""
+    concurrency_key: str | None = None
+    queued: int = 0
+    score: int = 0
+    queue_time: int = 0
+    priority_ms: int = 0
+    holds_slot: int = 0
+    worker_id: str | None = None
+    delay_until: int | None = None
+    ttl: int | None = None
+    ttl_at: int | None = None
+    version_id: str | None = None
+    is_pinned: int = 0
+    machine: str | None = None
+    max_attempts: int | None = None
+    max_duration: int | None = None
+    retry: str | None = None
+    idempotency_key: str | None = None
+    idempotency_expires_at: int | None = None
+    idempotency_options: str | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    depth: int = 0
+    replay_of: str | None = None
+    source: str = "api"
+    is_test: int = 0
+    tags: str = "[]"
+    is_failed: int = 0
+    usage_ms: int = 0
+    created_at: int = 0
+    updated_at: int = 0
+    queued_at: int | None = None
+    started_at: int | None = None
+    executed_at: int | None = None
+    completed_at: int | None = None
+    expired_at: int | None = None
 
 
 class RunData(NamedTuple):

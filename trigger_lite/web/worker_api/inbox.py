@@ -10,11 +10,12 @@ from trigger_lite.protocol import worker
 from trigger_lite.protocol.errors import Refusal, WorkerVersionNotFound
 from trigger_lite.protocol.ids import snapshot_seq
 from trigger_lite.store.environments import EnvironmentRow
-from trigger_lite.store.transaction import Tx
+from trigger_lite.store.runs import find_run_in
+from trigger_lite.store.transaction import Reader, Tx
 from trigger_lite.store.versions import find_version
 from trigger_lite.web.services import Services
 from trigger_lite.web.worker_api.link import Link
-from trigger_lite.web.worker_api.messages import ack_complete
+from trigger_lite.web.worker_api.messages import ack_complete, log_row
 
 logger = logging.getLogger(__name__)
 
@@ -47,28 +48,28 @@ class Inbox:
         await self._room.wait()
 
     def _apply(self, message: worker.WorkerMessage, pending: list[tuple[int, Awaitable[Any]]]) -> None:
-        store, owner = self._services.store, self._link.worker_id
+        store, owner, env = self._services.store, self._link.worker_id, self._environment.id
         match message:
             case worker.Start(seq, run, snapshot):
-                pending.append((seq, store.submit(attempts.start_attempt, run, snapshot, owner)))
+                pending.append((seq, store.submit(attempts.start_attempt, env, run, snapshot, owner)))
             case worker.Complete(seq, run, snapshot, completion):
                 flushed = completion.flushed_metadata
                 if flushed is not None:
-                    pending.append((-1, store.submit(run_metadata.apply_flushed, run, flushed)))
-                pending.append((seq, store.submit(attempts.complete_attempt, run, snapshot, completion)))
+                    pending.append((-1, store.submit(run_metadata.apply_flushed, env, run, flushed)))
+                pending.append((seq, store.submit(attempts.complete_attempt, env, run, snapshot, completion)))
             case worker.Credits(count):
                 self._link.credits += max(0, count)
                 self._services.dispatcher.wake(self._environment.id)
             case worker.Logs(seq, lines):
-                pending.append((seq, asyncio.ensure_future(self._services.logs.add(lines))))
+                pending.append((seq, asyncio.ensure_future(self._keep_logs(lines))))
             case worker.Heartbeat(held):
                 self._renew(held)
             case worker.Metadata(seq, run, own, parent, root):
-                pending.append((seq, store.submit(run_metadata.change_metadata, run, own, parent, root)))
+                pending.append((seq, store.submit(run_metadata.change_metadata, env, run, own, parent, root)))
             case worker.Tags(seq, run, tags):
-                pending.append((seq, store.submit(run_metadata.add_tags, run, tags)))
+                pending.append((seq, store.submit(run_metadata.add_tags, env, run, tags)))
             case worker.Release(seq, run, snapshot):
-                pending.append((seq, store.submit(deliveries.hand_back, run, snapshot, owner)))
+                pending.append((seq, store.submit(deliveries.hand_back, env, run, snapshot, owner)))
             case worker.Version(version_id):
                 pending.append((-1, store.submit(_change_version, self._environment.id, version_id)))
                 self._link.version_id = version_id
@@ -81,6 +82,13 @@ class Inbox:
             seq = snapshot_seq(one.run, one.snapshot)
             if seq is not None:
                 self._services.deadlines.renew(one.run, seq)
+
+    async def _keep_logs(self, lines: list[worker.LogLine]) -> None:
+        """Keep the lines of runs that are this environment's; lines of others are dropped."""
+        strangers = {line.run for line in lines} - self._link.runs
+        if strangers:
+            self._link.runs |= await self._services.store.read(_own, self._environment.id, strangers)
+        await self._services.logs.add([log_row(line) for line in lines if line.run in self._link.runs])
 
     # ---- answers ----------------------------------------------------------------------------------
 
@@ -123,3 +131,7 @@ def _change_version(tx: Tx, environment_id: str, version_id: str) -> None:
     if find_version(tx, environment_id, version_id) is None:
         raise WorkerVersionNotFound(version_id)
     workers.promote_waiting(tx, environment_id, version_id)
+
+
+def _own(tx: Reader, environment_id: str, run_ids: set[str]) -> set[str]:
+    return {run_id for run_id in run_ids if find_run_in(tx, environment_id, run_id) is not None}

@@ -12,6 +12,8 @@ from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.web.worker_api.messages import place_of, run_message
 
 _encoder: Final = msgspec.json.Encoder()
+MAX_REMEMBERED: Final = 10_000
+"""Runs remembered as the environment's own before they are looked up again."""
 
 
 class Link:
@@ -24,12 +26,17 @@ class Link:
         self.environment_id = environment.id
         self.version_id = version_id
         self.credits = 0
+        # Runs known to be this environment's: those it was given, and those looked up.
+        self.runs: set[str] = set()
         self._websocket = websocket
         self._place = place_of(environment)
         self._outbox: list[worker.ServerMessage] = []
         self._filled = asyncio.Event()
 
     def push(self, claim: Claim) -> None:
+        if len(self.runs) > MAX_REMEMBERED:
+            self.runs.clear()
+        self.runs.add(claim.run.id)
         self.send(run_message(claim, self._place))
 
     def cancel(self, run_id: str, snapshot: str) -> None:

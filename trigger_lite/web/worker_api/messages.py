@@ -110,11 +110,11 @@ def current_run(run: RunRow) -> worker.CurrentRun:
 _MAX_MESSAGE: Final = worker.MAX_LOG_BYTES
 
 
-def log_row(line: worker.LogLine, seq: int) -> LogRow:
+def log_row(line: worker.LogLine) -> LogRow:
     """Return a line as stored; what a task prints is hostile input, so its length is cut here too."""
     attributes: Any = None if line.attributes is None else orjson.dumps(line.attributes).decode()
     return LogRow(
-        seq=seq,
+        seq=0,  # given by the log book
         run_id=line.run,
         attempt=line.attempt,
         at=line.at,

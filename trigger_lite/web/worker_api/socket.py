@@ -87,7 +87,7 @@ def _reconcile(tx: Tx, environment_id: str, hello: worker.Hello) -> list[worker.
     if versions.find_version(tx, environment_id, hello.version_id) is None:
         raise WorkerVersionNotFound(hello.version_id)
     named = {held.run for held in hello.runs}
-    owned = runs.list_owned_by(tx, hello.worker_id)
+    owned = [r for r in runs.list_owned_by(tx, hello.worker_id) if r.environment_id == environment_id]
     for run in owned:
         if run.id not in named and run.execution_status == "PENDING_EXECUTING":
             deliveries.take_back(tx, run)
