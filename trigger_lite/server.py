@@ -24,6 +24,7 @@ from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
 from trigger_lite.background.loops import loop_table
 from trigger_lite.config import PREFIX, Settings
+from trigger_lite.engine.accounts import needs_first_link
 from trigger_lite.engine.bus import Bus
 from trigger_lite.engine.events import QueueChanged, RunMoved, VersionRegistered
 from trigger_lite.engine.installation import prepare_installation
@@ -36,6 +37,7 @@ from trigger_lite.store.folder import DataFolder
 from trigger_lite.store.store import Store
 from trigger_lite.store.transaction import Reader
 from trigger_lite.telemetry.logs import LogBook
+from trigger_lite.web.api.sign_in_links import new_link
 from trigger_lite.web.app import build_app
 from trigger_lite.web.auth import Keyring
 from trigger_lite.web.services import Services
@@ -120,7 +122,8 @@ async def serve_async(
             )
             by_slug = {e.slug: keys.key_of(e) for e in keys.environments()}
             folder.write_connection(url, by_slug)
-            info = ServerInfo(url, folder.path, by_slug, None)
+            sign_in_url = await new_link(store, url) if await store.read(needs_first_link) else None
+            info = ServerInfo(url, folder.path, by_slug, sign_in_url)
             worker = None if beside is None else _worker(beside, url, by_slug["prod"])
             await _serve_http(services, listener, stop=stop, worker=worker, ready=lambda: ready(info))
     return 0

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute
 
 from trigger_lite.protocol.errors import Refusal
 from trigger_lite.web import health
-from trigger_lite.web.api import projects, runs, tasks
+from trigger_lite.web.api import projects, runs, sign_in_links, tasks
 from trigger_lite.web.dashboard.routes import dashboard_routes
 from trigger_lite.web.errors import http_error, refused, unexpected
 from trigger_lite.web.services import Services
@@ -19,6 +19,7 @@ def build_app(services: Services) -> Starlette:
         *tasks.ROUTES,
         *runs.ROUTES,
         *projects.ROUTES,
+        *sign_in_links.ROUTES,
         *socket.ROUTES,
         *health.ROUTES,
         *dashboard_routes(),
