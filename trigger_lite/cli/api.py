@@ -1,0 +1,147 @@
+"""The calls that commands make, over the SDK's client, with every refusal turned into one line."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn
+from urllib.parse import quote, urlencode
+
+import click
+import msgspec
+
+from trigger_lite.cli.failures import BadInput, CommandFailed
+from trigger_lite.cli.target import START_ONE, Target, find_target
+from trigger_lite.protocol.runs import Pagination, RunDetail, RunSummary
+from trigger_lite.protocol.tasks import TriggeredRun, TriggerOptions
+from trigger_lite.sdk.client import Client, Identity
+from trigger_lite.sdk.errors import ApiError, ConnectionFailed, NotConfigured, TriggerLiteError
+from trigger_lite.sdk.runs import LogPage
+
+_ATTEMPTS: Final = 3
+_PATIENT_ATTEMPTS: Final = 12
+_PAGE_SIZE: Final = 100
+POLL_SECONDS: Final = 20
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A run, and the JSON that it was read from."""
+
+    run: RunDetail
+    raw: bytes
+
+
+class _RawPage(msgspec.Struct, frozen=True):
+    data: list[msgspec.Raw]
+    pagination: Pagination
+
+
+class Api:
+    """One server and environment. Every method raises BadInput or CommandFailed with one line."""
+
+    def __init__(self, target: Target, *, attempts: int = _ATTEMPTS) -> None:
+        self.target = target
+        try:
+            self._client = Client(target.url, target.key, attempts=attempts)
+        except NotConfigured as error:
+            raise BadInput(str(error)) from error
+
+    def patient(self) -> "Api":
+        """Return the same server for calls that go on while it restarts."""
+        return Api(self.target, attempts=_PATIENT_ATTEMPTS)
+
+    def whoami(self) -> Identity:
+        with self._explained():
+            return self._client.whoami()
+
+    def trigger(self, task: str, payload: str | None, options: TriggerOptions) -> TriggeredRun:
+        """Trigger a task with JSON text, or with no payload at all."""
+        body: dict[str, Any] = {"options": options}
+        if payload is not None:
+            body["payload"] = msgspec.Raw(payload.encode())
+        path = f"/api/v1/tasks/{quote(task, safe='')}/trigger"
+        with self._explained():
+            return self._client.request("POST", path, TriggeredRun, msgspec.json.encode(body))
+
+    def get_run(self, run_id: str) -> Fetched:
+        return self._run(run_id, f"/api/v3/runs/{run_id}", wait=0)
+
+    def poll_run(self, run_id: str, since: str) -> RunDetail:
+        """Return a run as soon as it is another than at `since`, or after a while."""
+        query = urlencode({"seconds": POLL_SECONDS, **({"since": since} if since else {})})
+        return self._run(run_id, f"/api/v1/runs/{run_id}/wait?{query}", wait=POLL_SECONDS).run
+
+    def list_runs(self, query: Mapping[str, str], limit: int) -> Iterator[tuple[RunSummary, bytes]]:
+        """Go through runs, the newest first, each with the JSON that it was read from."""
+        after: str | None = None
+        left = limit
+        while left > 0:
+            page = {**query, "page[size]": str(min(left, _PAGE_SIZE))}
+            if after:
+                page["page[after]"] = after
+            with self._explained():
+                answer = self._client.request("GET", f"/api/v1/runs?{urlencode(page)}", _RawPage)
+            for raw in answer.data:
+                yield msgspec.json.decode(raw, type=RunSummary), bytes(raw)
+            left -= len(answer.data)
+            after = answer.pagination.next
+            if after is None:
+                return
+
+    def cancel_run(self, run_id: str) -> None:
+        with self._explained(run_id):
+            self._client.runs.cancel(run_id)
+
+    def replay_run(self, run_id: str) -> str:
+        """Trigger the same again; return the new run's id."""
+        with self._explained(run_id):
+            return self._client.runs.replay(run_id).id
+
+    def log_page(self, run_id: str, after: int, *, wait: int) -> LogPage:
+        """Return log lines after one; the server may wait this many seconds for the first."""
+        with self._explained(run_id):
+            return self._client.runs.log_page(run_id, after, wait)
+
+    def _run(self, run_id: str, path: str, *, wait: float) -> Fetched:
+        with self._explained(run_id):
+            raw = bytes(self._client.request("GET", path, msgspec.Raw, wait=wait))
+            try:
+                return Fetched(msgspec.json.decode(raw, type=RunDetail), raw)
+            except msgspec.DecodeError as error:
+                raise CommandFailed(
+                    f"{self.target.url} answered with something that is not a run ({error}); "
+                    "is it a trigger-lite server of this version?"
+                ) from error
+
+    @contextmanager
+    def _explained(self, run_id: str | None = None) -> Iterator[None]:
+        try:
+            yield
+        except TriggerLiteError as error:
+            _explain(error, self.target, run_id)
+
+
+def open_api(ctx: click.Context) -> Api:
+    """Return the server that this command's options name."""
+    return Api(find_target(ctx))
+
+
+def _explain(error: TriggerLiteError, target: Target, run_id: str | None) -> NoReturn:
+    """Raise what a user can act on."""
+    if isinstance(error, ConnectionFailed):
+        raise BadInput(
+            f"No server answers at {target.url}; {START_ONE}, or name another with --url"
+        ) from error
+    if not isinstance(error, ApiError):
+        raise BadInput(str(error)) from error
+    if error.status == 401:
+        raise BadInput(
+            f"The server at {target.url} does not know this key; 'trigger-lite keys' prints the keys "
+            "of a server on this machine"
+        ) from error
+    if error.status == 404 and run_id is not None:
+        where = f"the {target.environment} environment of {target.url}"
+        raise BadInput(
+            f"There is no run {run_id} in {where}; is it of another environment (--env)?"
+        ) from error
+    if 400 <= error.status < 500:
+        raise BadInput(error.message) from error
+    raise CommandFailed(f"{target.url} failed: {error.message}") from error

@@ -1,0 +1,79 @@
+"""`trigger-lite dev`."""
+
+from pathlib import Path
+
+import click
+
+from trigger_lite.cli.failures import BadInput
+from trigger_lite.cli.options import server_options, with_options
+from trigger_lite.cli.output import dim
+from trigger_lite.protocol.version import __version__
+
+
+@click.command(
+    "dev",
+    short_help="Run a folder's tasks while you write them.",
+    epilog="""\b
+Examples:
+  trigger-lite dev                 the tasks of the project here: trigger.toml or [tool.trigger-lite]
+  trigger-lite dev jobs/           the tasks in jobs/
+\b
+Then, in another terminal:
+  trigger-lite trigger TASK '{"name": "you"}' --env dev --wait
+""",
+)
+@click.argument("directory", required=False, type=click.Path(path_type=Path), metavar="[DIR]")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Runs at a time.  [default: two a core]"
+)
+@with_options(server_options())
+@click.pass_context
+def command(ctx: click.Context, *, directory: Path | None, concurrency: int | None) -> None:
+    """Run the tasks of a folder in the dev environment, and again whenever a file changes."""
+    from trigger_lite.cli.api import Api
+    from trigger_lite.cli.target import find_target
+    from trigger_lite.cli.work import work, worker_settings
+    from trigger_lite.cli.worker_lines import DevPrinter
+
+    folder = tasks_folder(directory)
+    target = find_target(ctx, environment="dev")
+    identity = Api(target).whoami()
+    if identity.type != "DEVELOPMENT":
+        raise BadInput(
+            f"This key is of the environment {identity.slug}, and 'trigger-lite dev' works in dev: "
+            f"use the dev key ('trigger-lite keys' prints it), or 'trigger-lite worker' for {identity.slug}"
+        )
+    click.echo(
+        f"{click.style('trigger-lite dev', bold=True)} {__version__}  {dim(_shown(folder))}  →  {target.url}"
+    )
+    settings = worker_settings(target, folder, concurrency=concurrency, name=None, watch=True)
+    ctx.exit(work(settings, DevPrinter()))
+
+
+def tasks_folder(directory: Path | None) -> Path:
+    """Return the folder whose tasks to run: the one that is named, else the project's.
+
+    Raises BadInput when there is neither.
+    """
+    from trigger_lite.cli.serve import check_tasks_folder
+    from trigger_lite.worker.project import CONFIG_FILE, ProjectConfigError, find_project
+
+    if directory is not None:
+        check_tasks_folder(directory)
+        return directory
+    try:
+        project = find_project(Path.cwd())
+    except ProjectConfigError as error:
+        raise BadInput(str(error)) from error
+    if project.root == Path.cwd() and not (project.dirs or (project.root / CONFIG_FILE).is_file()):
+        raise BadInput(
+            f"Which tasks? There is no {CONFIG_FILE}, and no [tool.trigger-lite] in a pyproject.toml, "
+            "here or above; name a folder: trigger-lite dev jobs/"
+        )
+    return project.root
+
+
+def _shown(folder: Path) -> str:
+    here = Path.cwd()
+    absolute = folder.resolve()
+    return f"./{absolute.relative_to(here)}" if absolute.is_relative_to(here) else str(absolute)

@@ -1,0 +1,53 @@
+"""`trigger-lite worker`."""
+
+from pathlib import Path
+
+import click
+
+from trigger_lite.cli.options import server_options, with_options
+
+
+@click.command(
+    "worker",
+    short_help="Run a folder's tasks for a server.",
+    epilog="""\b
+Examples:
+  TRIGGER_LITE_KEY=tr_prod_… trigger-lite worker jobs/ --url https://jobs.example.com
+  trigger-lite worker jobs/ --concurrency 4
+  trigger-lite worker jobs/ --env dev
+\b
+Set the key as TRIGGER_LITE_KEY rather than --key: other users of a machine can read arguments.
+""",
+)
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Runs at a time.  [default: two a core]"
+)
+@click.option(
+    "--name", metavar="TEXT", help="How the dashboard calls this worker.  [default: the host's name]"
+)
+@click.option("--quiet", is_flag=True, help="Print problems and reloads, not every run.")
+@click.option("--json-logs", is_flag=True, help="Print events as JSON, one object a line.")
+@with_options(server_options())
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    directory: Path,
+    concurrency: int | None,
+    name: str | None,
+    quiet: bool,
+    json_logs: bool,
+) -> None:
+    """Run the tasks in DIR for a server, here or elsewhere."""
+    from trigger_lite.cli.serve import check_tasks_folder
+    from trigger_lite.cli.target import find_target
+
+    check_tasks_folder(directory)
+    target = find_target(ctx)
+    from trigger_lite.cli.work import work, worker_settings
+    from trigger_lite.cli.worker_lines import JsonPrinter, ProblemPrinter, WorkerPrinter
+
+    settings = worker_settings(target, directory, concurrency=concurrency, name=name, watch=False)
+    observer = JsonPrinter() if json_logs else ProblemPrinter() if quiet else WorkerPrinter()
+    ctx.exit(work(settings, observer))
