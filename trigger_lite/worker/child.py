@@ -1,0 +1,205 @@
+"""The process that runs user code: one attempt at a time, handed to it over a socket.
+
+Its stdout and stderr are pipes that the parent reads. A signal of its own says that the run was
+cancelled; SIGTERM unwinds user code, so that `finally` blocks run, and then ends the process.
+"""
+
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, cast
+
+import msgspec
+
+from trigger_lite.protocol.execution import Completion, Execution
+from trigger_lite.protocol.metadata import Operation
+from trigger_lite.protocol.run_errors import ErrorCode, InternalError
+from trigger_lite.protocol.worker import LogLevel
+from trigger_lite.sdk.attempt import run_attempt
+from trigger_lite.sdk.decision import AttemptSettings
+from trigger_lite.sdk.task import Task
+from trigger_lite.worker.capture import capture_logging
+from trigger_lite.worker.frames import BlockingFrames
+from trigger_lite.worker.messages import (
+    CANCEL_SIGNAL,
+    Begin,
+    Finished,
+    MetadataChanged,
+    Packet,
+    Said,
+    TagsAdded,
+)
+
+FindTask = Callable[[str], Task[..., Any] | None]
+
+_EXIT_BROKEN: Final = 70
+_GB: Final = 1024**3
+
+
+class ChildChannel:
+    """Implements `sdk.channel.RunChannel` over the socket to the parent; one for each attempt."""
+
+    def __init__(self, child: "Child") -> None:
+        self._child = child
+        self._canceled = threading.Event()
+
+    @property
+    def canceled(self) -> threading.Event:
+        return self._canceled
+
+    def log(self, level: str, message: str, attributes: Mapping[str, Any] | None) -> None:
+        at = time.time_ns() // 1_000_000
+        self._child.said(cast(LogLevel, level), at, message, dict(attributes) if attributes else None)
+
+    def metadata(
+        self,
+        operations: Sequence[Operation],
+        parent_operations: Sequence[Operation],
+        root_operations: Sequence[Operation],
+    ) -> None:
+        changes = MetadataChanged(list(operations), list(parent_operations), list(root_operations))
+        self._child.send(changes)
+
+    def tags(self, tags: Sequence[str]) -> None:
+        self._child.send(TagsAdded(list(tags)))
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDuty:
+    """What a child knows besides its runs: the tasks, and what attempts are judged by."""
+
+    find_task: FindTask
+    settings: AttemptSettings
+    enforce_memory: bool
+
+
+class Child:
+    """Makes attempts until the parent closes the socket."""
+
+    def __init__(self, sock: socket.socket, duty: ChildDuty) -> None:
+        self._frames = BlockingFrames(sock)
+        self._duty = duty
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=repr)
+        self._decoder = msgspec.msgpack.Decoder(Begin)
+        self._sending = threading.Lock()
+        self._channel: ChildChannel | None = None
+        self._terminated = False
+        # Stays set: after a cancelled run the child gets no other. The signal may come before its run does.
+        self._canceled = False
+        # A descriptor, not a path: it leads back even when the folder was moved or removed.
+        self._home = os.open(".", os.O_RDONLY)
+
+    def serve(self) -> NoReturn:
+        """Make attempts until told to end; never returns."""
+        try:
+            self._serve()
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+        except BaseException:
+            traceback.print_exc()
+            code = _EXIT_BROKEN
+        else:
+            code = 0
+        if self._terminated:
+            _die_of_sigterm()
+        # Not sys.exit: functions registered while the template imported belong to the template.
+        os._exit(code)
+
+    def _serve(self) -> None:
+        signal.signal(CANCEL_SIGNAL, self._on_cancel)
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        capture_logging(self.said)
+        while (frame := self._frames.receive()) is not None:
+            begin = self._decoder.decode(frame)
+            completion = self._attempt(begin)
+            self._flush()
+            if self._terminated:
+                _die_of_sigterm()
+            self.send(Finished(completion))
+
+    def send(self, packet: Packet) -> None:
+        """Send one message to the parent, from any thread."""
+        body = self._encoder.encode(packet)
+        with self._sending:
+            self._frames.send(body)
+
+    def said(self, level: LogLevel, at: int, message: str, attributes: dict[str, Any] | None) -> None:
+        """Pass on one log line."""
+        self.send(Said(level, at, message, attributes))
+
+    def _attempt(self, begin: Begin) -> Completion:
+        execution = begin.execution
+        task = self._duty.find_task(execution.task.id)
+        if task is None:
+            return _task_not_found(execution)
+        before = _set_environment({**begin.env, "TRIGGER_LITE_RUN_ID": execution.run.id})
+        if self._duty.enforce_memory:
+            _limit_memory(execution.machine.memory)
+        self._channel = channel = ChildChannel(self)
+        if self._canceled:
+            channel.canceled.set()
+        try:
+            return run_attempt(task, execution, channel, settings=self._duty.settings)
+        finally:
+            self._channel = None
+            _restore_environment(before)
+            os.fchdir(self._home)
+
+    def _on_cancel(self, number: int, frame: object) -> None:
+        self._canceled = True
+        channel = self._channel
+        if channel is not None:
+            # In a thread: this handler may have interrupted code that holds the event's lock.
+            threading.Thread(target=channel.canceled.set, name="cancel", daemon=True).start()
+
+    def _on_terminate(self, number: int, frame: object) -> None:
+        if self._channel is None:
+            _die_of_sigterm()
+        self._terminated = True
+        raise SystemExit(128 + number)
+
+    def _flush(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+
+
+def _task_not_found(execution: Execution) -> Completion:
+    message = f"This worker has no task {execution.task.id!r}; it was renamed, removed or failed to import"
+    error = InternalError(ErrorCode.COULD_NOT_FIND_TASK, message)
+    return Completion(ok=False, id=execution.run.id, error=error, task_identifier=execution.task.id)
+
+
+def _die_of_sigterm() -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(128 + signal.SIGTERM)
+
+
+def _set_environment(wanted: Mapping[str, str]) -> dict[str, str | None]:
+    """Set variables and return what they were."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    return before
+
+
+def _restore_environment(before: Mapping[str, str | None]) -> None:
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _limit_memory(memory_gb: float) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = int(memory_gb * _GB)
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
