@@ -54,7 +54,8 @@ class Client:
     A request is made up to `attempts` times, and each time given up after `timeout`.
 
     >>> client = Client("https://jobs.example.com", "tr_prod_…")
-    >>> handle = client.trigger("resize", {"url": "https://example.com/cat.png", "width": 100}, delay="1h")
+    >>> client.url
+    'https://jobs.example.com'
     """
 
     def __init__(self, url: str, key: str, *, attempts: int = 5, timeout: Duration = 30) -> None:
@@ -93,7 +94,7 @@ class Client:
 
         Raises PayloadError, DefinitionError, ConnectionFailed or ApiError; nothing was triggered then.
 
-        >>> handle = client.trigger("resize", {"url": "https://example.com/cat.png", "width": 100})
+        >>> handle = client.trigger("resize", {"url": "https://example.com/cat.png", "width": 9}, delay="1h")
         """
         try:
             text = to_json(payload)

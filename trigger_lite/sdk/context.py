@@ -57,18 +57,21 @@ class RunTags:
         if context is not None:
             context._add_tags(names)
 
-    def __iter__(self) -> Iterator[str]:
+    def _names(self) -> list[str]:
         context = self._context or find_context()
-        return iter(context._tags if context is not None else ())
+        return context._tags if context is not None else []
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
 
     def __contains__(self, name: object) -> bool:
-        return name in list(self)
+        return name in self._names()
 
     def __len__(self) -> int:
-        return len(list(self))
+        return len(self._names())
 
     def __repr__(self) -> str:
-        return f"RunTags({list(self)})"
+        return f"RunTags({self._names()})"
 
 
 class Ctx:

@@ -141,7 +141,7 @@ class RateLimited(ApiError):
     """Too many requests; `retry_after` is the number of seconds until the server accepts more.
 
     >>> try:
-    ...     runs.get("run_06fd3v")
+    ...     run = runs.get("run_06fd3v")
     ... except RateLimited as error:
     ...     raise RetryAfter(error.retry_after) from error
     """
@@ -158,7 +158,7 @@ class BatchError(TriggerLiteError):
     `handles` has a handle or None for each item, in order.
 
     >>> try:
-    ...     resize.batch_trigger([("https://example.com/cat.png", 100), ("https://example.com/dog.png", 100)])
+    ...     handles = resize.batch_trigger([("https://example.com/cat.png", 100), ("https://example.com/dog.png", 100)])
     ... except BatchError as error:
     ...     again = sorted(error.failed)
     """
@@ -182,7 +182,7 @@ class WaitTimeout(TriggerLiteError, TimeoutError):
     """A run did not finish in the time given; it goes on.
 
     >>> try:
-    ...     handle.result(timeout="30s")
+    ...     size = handle.result(timeout="30s")
     ... except WaitTimeout:
     ...     print("still running")
     """
@@ -192,7 +192,7 @@ class RunFailed(TriggerLiteError):
     """A run ended without a result: `run_id`, `task`, `status` and the stored `error`.
 
     >>> try:
-    ...     handle.result()
+    ...     size = handle.result()
     ... except RunFailed as failure:
     ...     print(failure.run_id, failure.status, failure)
     """
@@ -209,7 +209,7 @@ class RunCanceled(RunFailed):
     """A run was cancelled before it had a result.
 
     >>> try:
-    ...     handle.result()
+    ...     size = handle.result()
     ... except RunCanceled:
     ...     print("somebody stopped it")
     """

@@ -35,18 +35,24 @@ def revive(text: str) -> Any:
     """Return the value with dates, big integers, sets and maps brought back, without `undefined` members."""
     packet = from_json(text)
     holder = {"root": plain_member(text)}
-    meta = packet.get("meta") or {}
+    meta = packet.get("meta", {})
+    if not isinstance(meta, dict):
+        raise PayloadError("not SuperJSON: `meta` is no object")
     tree = meta.get("values")
     if tree is not None:
-        _walk(tree, holder, ["root"], escaped=meta.get("v", 0) >= 1)
+        _walk(tree, holder, ["root"], escaped=bool(meta.get("v")))
     return _without_undefined(holder["root"])
 
 
 def _walk(tree: Any, holder: dict[str, Any], path: list[str], *, escaped: bool) -> None:
     """Children before their parent, as SuperJSON's own reader does."""
-    note, children = None, tree
-    if isinstance(tree, list):
-        note, children = tree[0], tree[1] if len(tree) > 1 else {}
+    match tree:
+        case [note]:
+            children: Any = {}
+        case [note, dict(children)] | (dict(children) as note):
+            pass
+        case _:
+            raise PayloadError(f"not SuperJSON: the note at `{'.'.join(path[1:])}` cannot be read")
     for key, child in children.items():
         _walk(child, holder, path + _split(key, escaped=escaped), escaped=escaped)
     if isinstance(note, str) and note in _REVIVE:

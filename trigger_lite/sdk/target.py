@@ -43,17 +43,24 @@ class DefaultTarget:
         self._key = key or self._key
 
     def reset(self) -> None:
-        """Forget what `configure` was told."""
+        """Forget what `configure` was told, and close idle connections."""
         self._url = self._key = None
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def client(self) -> Client:
         """Return a client of the present target; the same one while it does not change."""
         url, key = self._find()
         with self._lock:
             client = self._client
-            if client is None or (client.url, client.key) != (url.rstrip("/"), key):
-                client = self._client = Client(url, key)
-            return client
+            if client is not None and (client.url, client.key) == (url.rstrip("/"), key):
+                return client
+            if client is not None:
+                client.close()
+            self._client = Client(url, key)
+            return self._client
 
     def _find(self) -> tuple[str, str]:
         url = self._url or os.environ.get("TRIGGER_LITE_URL") or os.environ.get("TRIGGER_API_URL")

@@ -1,0 +1,153 @@
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from trigger_lite import (
+    AbortTaskRun,
+    BlockingCall,
+    Ctx,
+    Err,
+    Ok,
+    PayloadError,
+    Retry,
+    RetryAfter,
+    RunFailed,
+    get_logger,
+    metadata,
+    run_inline,
+    tags,
+    task,
+)
+from trigger_lite.protocol.run_errors import BuiltInError
+
+
+@dataclass
+class Report:
+    org: str
+    at: datetime
+
+
+def test_payload_and_result_go_through_json() -> None:
+    @task
+    def report(p: Report) -> Report:
+        p.org += "!"
+        return p
+
+    given = Report("o", datetime(2030, 1, 1, tzinfo=UTC))
+    outcome = run_inline(report, given)
+    assert outcome.unwrap() == Report("o!", given.at)
+    assert given.org == "o"
+
+
+def test_retries_are_made_without_waiting() -> None:
+    @task(retry=Retry(4, min="1h", max="1d", factor=2, randomize=False))
+    def flaky(ctx: Ctx) -> int:
+        if ctx.attempt.number < 3:
+            raise ConnectionError("down")
+        return ctx.attempt.number
+
+    outcome = run_inline(flaky)
+    assert outcome == Ok(3, outcome.run)
+    assert (outcome.run.attempts, outcome.run.waited_seconds) == (3, 3 * 3600)
+
+
+def test_the_last_error_is_the_outcome() -> None:
+    @task(retry=Retry(2))
+    def broken(ctx: Ctx) -> None:
+        raise ConnectionError(f"attempt {ctx.attempt.number}")
+
+    outcome = run_inline(broken)
+    assert isinstance(outcome, Err)
+    assert not outcome.ok
+    assert outcome.run.attempts == 2
+    assert isinstance(outcome.error.error, BuiltInError)
+    assert (outcome.error.status, outcome.error.task) == ("FAILED", "broken")
+    with pytest.raises(RunFailed, match=r"broken run_local ended FAILED: ConnectionError: attempt 2"):
+        outcome.unwrap()
+
+
+def test_an_abort_ends_at_once_and_a_delay_is_exact() -> None:
+    @task
+    def stop() -> None:
+        raise AbortTaskRun("enough")
+
+    @task
+    def later(ctx: Ctx) -> None:
+        if ctx.attempt.number == 1:
+            raise RetryAfter("90s")
+
+    assert run_inline(stop).run.attempts == 1
+    assert run_inline(later).run.waited_seconds == pytest.approx(90)
+
+
+def test_metadata_tags_and_logs_are_kept_over_attempts() -> None:
+    log = get_logger()
+
+    @task
+    def note(ctx: Ctx) -> int:
+        metadata.incr("tries")
+        tags.add("seen")
+        log.info("trying", attempt=ctx.attempt.number)
+        if ctx.attempt.number == 1:
+            raise ValueError
+        return ctx.metadata.get("tries")  # type: ignore[no-any-return]
+
+    outcome = run_inline(note)
+    assert outcome.unwrap() == 2
+    assert outcome.run.metadata == {"tries": 2}
+    assert outcome.run.tags == ("seen",)
+    assert outcome.run.logs == (("INFO", "trying", {"attempt": 1}), ("INFO", "trying", {"attempt": 2}))
+
+
+def test_outcomes_are_matched_by_pattern() -> None:
+    @task
+    def double(number: int) -> int:
+        return 2 * number
+
+    match run_inline(double, 21):
+        case Ok(output):
+            assert output == 42
+        case Err(error):
+            raise error
+
+
+def test_arguments_are_checked_first() -> None:
+    @task
+    def double(number: int) -> int:
+        return 2 * number
+
+    with pytest.raises(PayloadError, match="Expected `int`, got `str`"):
+        run_inline(double, "x")  # type: ignore[arg-type]
+
+
+def test_a_result_that_is_not_what_the_task_promised_is_said() -> None:
+    @task
+    def wrong() -> int:
+        return "x"  # type: ignore[return-value]
+
+    with pytest.raises(PayloadError, match="the result does not fit: Expected `int`, got `str`"):
+        run_inline(wrong)
+
+
+def test_retries_do_not_depend_on_the_projects_dev_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIGGER_LITE_DEV_RETRIES", "0")
+
+    @task
+    def flaky(ctx: Ctx) -> int:
+        if ctx.attempt.number == 1:
+            raise ValueError
+        return ctx.attempt.number
+
+    assert run_inline(flaky).unwrap() == 2
+
+
+async def test_inside_an_event_loop_the_way_out_is_named() -> None:
+    @task
+    async def double(number: int) -> int:
+        return 2 * number
+
+    with pytest.raises(BlockingCall, match=r"write `await asyncio.to_thread\(run_inline, …\)`"):
+        run_inline(double, 21)
+    assert (await asyncio.to_thread(run_inline, double, 21)).unwrap() == 42
