@@ -48,6 +48,10 @@ class Api:
         """Return the same server for calls that go on while it restarts."""
         return Api(self.target, attempts=_PATIENT_ATTEMPTS)
 
+    def close(self) -> None:
+        """Close idle connections."""
+        self._client.close()
+
     def whoami(self) -> Identity:
         with self._explained():
             return self._client.whoami()
@@ -119,9 +123,11 @@ class Api:
             _explain(error, self.target, run_id)
 
 
-def open_api(ctx: click.Context) -> Api:
-    """Return the server that this command's options name."""
-    return Api(find_target(ctx))
+def open_api(ctx: click.Context, *, environment: str = "prod") -> Api:
+    """Return the server that this command's options name; its connections end with the command."""
+    api = Api(find_target(ctx, environment=environment))
+    ctx.call_on_close(api.close)
+    return api
 
 
 def _explain(error: TriggerLiteError, target: Target, run_id: str | None) -> NoReturn:

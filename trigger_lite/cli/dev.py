@@ -30,14 +30,13 @@ Then, in another terminal:
 @click.pass_context
 def command(ctx: click.Context, *, directory: Path | None, concurrency: int | None) -> None:
     """Run the tasks of a folder in the dev environment, and again whenever a file changes."""
-    from trigger_lite.cli.api import Api
-    from trigger_lite.cli.target import find_target
+    from trigger_lite.cli.api import open_api
     from trigger_lite.cli.work import work, worker_settings
     from trigger_lite.cli.worker_lines import DevPrinter
 
     folder = tasks_folder(directory)
-    target = find_target(ctx, environment="dev")
-    identity = Api(target).whoami()
+    api = open_api(ctx, environment="dev")
+    target, identity = api.target, api.whoami()
     if identity.type != "DEVELOPMENT":
         raise BadInput(
             f"This key is of the environment {identity.slug}, and 'trigger-lite dev' works in dev: "

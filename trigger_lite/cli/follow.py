@@ -40,11 +40,10 @@ def follow_run(api: Api, run_id: str) -> RunDetail:
     Raises BadInput or CommandFailed when the server cannot be asked any longer.
     """
     news: queue.SimpleQueue[_News] = queue.SimpleQueue()
-    patient = api.patient()
-    _watch(news, lambda: _watch_run(patient, run_id, news))
+    _watch(news, api.patient(), lambda patient: _watch_run(patient, run_id, news))
     with LiveLine() as live:
         if live.is_live:
-            _watch(news, lambda: _watch_logs(api.patient(), run_id, news))
+            _watch(news, api.patient(), lambda patient: _watch_logs(patient, run_id, news))
         return _show_until_over(news, live)
 
 
@@ -66,34 +65,38 @@ def _show_until_over(news: "queue.SimpleQueue[_News]", live: LiveLine) -> RunDet
         live.update(_moving_line(run, last_line) if live.is_live else _still_line(run))
 
 
-def _watch(news: "queue.SimpleQueue[_News]", work: Callable[[], None]) -> None:
-    def guarded() -> None:
+def _watch(news: "queue.SimpleQueue[_News]", api: Api, work: Callable[[Api], _News]) -> None:
+    """Do this work in a thread of its own; what it returns or raises is the last news of it."""
+
+    def watch() -> None:
         try:
-            work()
+            last = work(api)
         except Exception as error:
-            news.put(_News(error=error))
+            last = _News(error=error)
+        api.close()
+        news.put(last)
 
-    threading.Thread(target=guarded, name="follow run", daemon=True).start()
+    threading.Thread(target=watch, name="follow run", daemon=True).start()
 
 
-def _watch_run(api: Api, run_id: str, news: "queue.SimpleQueue[_News]") -> None:
+def _watch_run(api: Api, run_id: str, news: "queue.SimpleQueue[_News]") -> _News:
     since = ""
     while True:
         run = api.poll_run(run_id, since)
-        news.put(_News(run=run))
         if run.is_completed:
-            return
+            return _News(run=run)
+        news.put(_News(run=run))
         since = run.updated_at
 
 
-def _watch_logs(api: Api, run_id: str, news: "queue.SimpleQueue[_News]") -> None:
+def _watch_logs(api: Api, run_id: str, news: "queue.SimpleQueue[_News]") -> _News:
     after = 0
     while True:
         page = api.log_page(run_id, after, wait=POLL_SECONDS)
         if page.lines:
             news.put(_News(line=page.lines[-1].message))
         elif page.finished:
-            return
+            return _News()
         after = page.next
 
 

@@ -36,7 +36,7 @@ def command(ctx: click.Context, *, run: str, follow: bool, as_json: bool) -> Non
     from trigger_lite.cli.log_lines import log_line
 
     api = open_api(ctx)
-    lines = _followed(api, run) if follow else _present(api, run)
+    lines = _followed(ctx, api, run) if follow else _present(api, run)
     attempt = 1
     count = 0
     for line in lines:
@@ -59,11 +59,12 @@ def _present(api: "Api", run: str) -> "Iterator[RunLogLine]":
         page = api.log_page(run, page.next, wait=0)
 
 
-def _followed(api: "Api", run: str) -> "Iterator[RunLogLine]":
+def _followed(ctx: click.Context, api: "Api", run: str) -> "Iterator[RunLogLine]":
     from trigger_lite.cli.api import POLL_SECONDS
 
     page = api.log_page(run, 0, wait=0)  # a run that does not exist is refused at once
     patient = api.patient()
+    ctx.call_on_close(patient.close)
     while page.lines or not page.finished:
         yield from page.lines
         page = patient.log_page(run, page.next, wait=0 if page.lines else POLL_SECONDS)

@@ -24,6 +24,8 @@ _MODULES: Final = {
     "sign-in": "sign_in",
     "version": "version",
 }
+_PROGRAM: Final = "trigger-lite"
+_COMPLETION_VARIABLE: Final = "_TRIGGER_LITE_COMPLETE"
 _EPILOG: Final = """\b
 First steps:
   trigger-lite serve examples/             the server and a worker for the tasks in examples/
@@ -81,14 +83,19 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a ?
+    if _COMPLETION_VARIABLE in os.environ:
+        commands.main(prog_name=_PROGRAM)
     sys.exit(run_command(sys.argv[1:]))
 
 
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; refusals and faults are printed in one line."""
     try:
-        result = commands.main(args=list(arguments), prog_name="trigger-lite", standalone_mode=False)
+        with commands.make_context(_PROGRAM, list(arguments)) as context:
+            commands.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
@@ -104,7 +111,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
         report_crash(error)
         return 1
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def _leave_quietly() -> int:

@@ -31,7 +31,6 @@ def run_options() -> list[click.Option]:
         Collected(
             _GROUP,
             "--concurrency-key",
-            "key",
             metavar="TEXT",
             help_text="Runs of one key have a limit of their own in the queue.",
         ),
@@ -83,7 +82,8 @@ def trigger_options(ctx: click.Context) -> TriggerOptions:
     given: dict[str, Any] = collected(ctx, _GROUP)
     options: RunOptions = {}
     for name, value in given.items():
-        options[name] = _value(name, value)  # type: ignore[literal-required]
+        sdk_name = "key" if name == "concurrency_key" else name  # --key is the environment's key
+        options[sdk_name] = _value(name, value)  # type: ignore[literal-required]
     try:
         return on_the_wire("trigger", options)
     except DefinitionError as error:

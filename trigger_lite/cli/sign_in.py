@@ -72,9 +72,9 @@ def _new_link(url: str, credential: str) -> SignInLink:
     from trigger_lite.sdk.errors import ApiError, ConnectionFailed
     from trigger_lite.sdk.transport import Sender
 
+    sender = Sender(url, credential, attempts=3, timeout=10)
     try:
-        answer = Sender(url, credential, attempts=3, timeout=10).send("POST", PATH)
-        return msgspec.json.decode(answer, type=SignInLink)
+        return msgspec.json.decode(sender.send("POST", PATH), type=SignInLink)
     except ConnectionFailed as error:
         raise BadInput(f"No server answers at {url}; {START_ONE}") from error
     except ApiError as error:
@@ -85,3 +85,5 @@ def _new_link(url: str, credential: str) -> SignInLink:
         raise CommandFailed(f"{url} made no link: {error.message}") from error
     except msgspec.DecodeError as error:
         raise CommandFailed(f"{url} answered with something that is no sign-in link: {error}") from error
+    finally:
+        sender.close()

@@ -18,7 +18,7 @@ Tag = Annotated[str, Meta(max_length=128)]
 Key = Annotated[str, Meta(max_length=2048)]
 
 
-class QueueOption(msgspec.Struct, frozen=True, rename="camel"):
+class QueueOption(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     name: str
     concurrency_limit: int | None = None
 
