@@ -306,6 +306,7 @@ async def _serve_http(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=1024,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=HTTP_STOP_SECONDS,

@@ -18,10 +18,12 @@ def capacity(tx: Reader, queue: QueueRow) -> int:
 
 
 def join(tx: Tx, queue: QueueRow, *, concurrency_key: str | None, score: int) -> str:
-    """Put a run of this order key in line; returns its lane."""
-    return queues.join_lane(
-        tx, queue, lane_key=lane_key(concurrency_key), score=score, capacity=capacity(tx, queue)
-    )
+    """Put a run of this order key in line; returns its lane, which is made when missing."""
+    key = lane_key(concurrency_key)
+    lane_id = queues.join_lane(tx, queue.id, lane_key=key, score=score)
+    if lane_id is not None:
+        return lane_id
+    return queues.insert_lane(tx, queue, lane_key=key, score=score, capacity=capacity(tx, queue))
 
 
 def rejoin(tx: Tx, run: RunRow) -> str:

@@ -135,14 +135,15 @@ def _new_run(
     task: TaskRow | None,
     version_id: str | None,
 ) -> RunRow:
+    ttl = _ttl_seconds(environment, request, task)
     run = _blank(tx, environment, request, parent=parent, queue=queue, version_id=version_id)
-    run = run._replace(ttl=_ttl_seconds(environment, request, task))
     if request.delay_until is not None:
+        run = run._replace(ttl=ttl)
         run = lifecycle.begin(tx, run, _data(request), Transition.TRIGGER_DELAYED, "Waits for its start time")
     else:
         lane = slots.join(tx, queue, concurrency_key=run.concurrency_key, score=run.score)
-        ttl_at = tx.now + run.ttl * 1000 if run.ttl else None
-        run = run._replace(lane_id=lane, queued=1, queued_at=tx.now, ttl_at=ttl_at)
+        ttl_at = tx.now + ttl * 1000 if ttl else None
+        run = run._replace(lane_id=lane, queued=1, queued_at=tx.now, ttl=ttl, ttl_at=ttl_at)
         run = lifecycle.begin(tx, run, _data(request), Transition.TRIGGER, f"Queued in {queue.name}")
     runs.insert_tags(tx, environment.id, run.id, request.tags)
     return run

@@ -89,10 +89,10 @@ class ReadingConnection:
     def __init__(self, connection: SyncConnection) -> None:
         self._connection = connection
 
-    def execute(self, sql: str, parameters: Mapping[str, Any], /) -> Cursor:
+    def execute(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any], /) -> Cursor:
         return self._connection.exec_driver_sql(sql, parameters)
 
-    def executemany(self, sql: str, parameters: Sequence[Mapping[str, Any]], /) -> None:
+    def executemany(self, sql: str, parameters: Sequence[Any], /) -> None:
         raise RuntimeError("a reader does not change anything")
 
     def close(self) -> None:

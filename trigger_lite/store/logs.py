@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from trigger_lite.store.query import Query, Statement
+from trigger_lite.store.query import Insert, Query
 from trigger_lite.store.transaction import Reader, Tx
 
 
@@ -21,9 +21,7 @@ class LogRow(NamedTuple):
 
 
 _COLUMNS = ", ".join(LogRow._fields)
-_INSERT = Statement(
-    f"INSERT INTO log ({_COLUMNS}) VALUES ({', '.join(':' + name for name in LogRow._fields)})"
-)
+_INSERT = Insert("log", LogRow._fields)
 _LAST = Query("SELECT max(seq) FROM log", lambda seq: int(seq or 0))
 _AFTER = Query(
     f"SELECT {_COLUMNS} FROM log WHERE run_id = :run_id AND seq > :after ORDER BY seq LIMIT :count", LogRow
@@ -39,7 +37,7 @@ def last_seq(tx: Reader) -> int:
 
 
 def insert_lines(tx: Tx, lines: Sequence[LogRow]) -> None:
-    tx.run_many(_INSERT, [line._asdict() for line in lines])
+    tx.insert_many(_INSERT, lines)
 
 
 def list_lines_after(tx: Reader, run_id: str, *, after: int, count: int) -> list[LogRow]:

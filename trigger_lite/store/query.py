@@ -1,6 +1,6 @@
 """A named statement, written once and compiled once per dialect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import text
@@ -33,3 +33,20 @@ class Statement(Query[tuple[Any, ...]]):
 
     def __init__(self, sql: str) -> None:
         super().__init__(sql, lambda *columns: columns)
+
+
+class Insert:
+    """An INSERT of whole rows by position: binding fifty values by name costs more than the insert itself."""
+
+    def __init__(self, table: str, columns: Sequence[str]) -> None:
+        self._head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
+        self._count = len(columns)
+        self._compiled: dict[str, str] = {}
+
+    def sql(self, dialect: Dialect) -> str:
+        known = self._compiled.get(dialect.name)
+        if known is None:
+            mark = "?" if dialect.name == "sqlite" else "%s"
+            known = f"{self._head}({', '.join([mark] * self._count)})"
+            self._compiled[dialect.name] = known
+        return known

@@ -38,13 +38,13 @@ _SET_PAUSED = Statement("UPDATE queue SET paused = :paused WHERE id = :id")
 _BLOCKED = "CASE WHEN paused = 1 OR {held} >= {capacity} THEN 1 ELSE 0 END"
 _HEAD = "(SELECT min(score) FROM run WHERE run.lane_id = lane.id AND run.queued = 1)"
 _JOIN_LANE = Query(
-    """INSERT INTO lane (id, environment_id, queue_id, lane_key, head_score, capacity, paused, blocked)
-       VALUES (:id, :environment_id, :queue_id, :lane_key, :score, :capacity, :paused, :blocked)
-       ON CONFLICT (queue_id, lane_key) DO UPDATE SET head_score =
-         CASE WHEN lane.head_score IS NULL OR lane.head_score > excluded.head_score
-              THEN excluded.head_score ELSE lane.head_score END
-       RETURNING id""",
+    """UPDATE lane SET head_score = CASE WHEN head_score < :score THEN head_score ELSE :score END
+        WHERE queue_id = :queue_id AND lane_key = :lane_key RETURNING id""",
     str,
+)
+_INSERT_LANE = Statement(
+    """INSERT INTO lane (id, environment_id, queue_id, lane_key, head_score, capacity, paused, blocked)
+       VALUES (:id, :environment_id, :queue_id, :lane_key, :score, :capacity, :paused, :blocked)"""
 )
 _DUE_LANES = Query(
     """SELECT id, queue_id, lane_key, held, capacity FROM lane
@@ -134,11 +134,17 @@ def update_queue_paused(tx: Tx, queue_id: str, *, paused: bool) -> None:
     tx.run(_SET_PAUSED, id=queue_id, paused=int(paused))
 
 
-def join_lane(tx: Tx, queue: QueueRow, *, lane_key: str, score: int, capacity: int) -> str:
-    """Announce a waiting run to its lane, which is made when missing; returns the lane's id."""
-    lane_id = tx.first(
-        _JOIN_LANE,
-        id=tx.new_id("lane"),
+def join_lane(tx: Tx, queue_id: str, *, lane_key: str, score: int) -> str | None:
+    """Announce a waiting run to its lane; returns the lane's id, or None when there is no such lane yet."""
+    return tx.first(_JOIN_LANE, queue_id=queue_id, lane_key=lane_key, score=score)
+
+
+def insert_lane(tx: Tx, queue: QueueRow, *, lane_key: str, score: int, capacity: int) -> str:
+    """Make a lane whose first waiting run has this order key; returns its id."""
+    lane_id = tx.new_id("lane")
+    tx.run(
+        _INSERT_LANE,
+        id=lane_id,
         environment_id=queue.environment_id,
         queue_id=queue.id,
         lane_key=lane_key,
@@ -147,7 +153,6 @@ def join_lane(tx: Tx, queue: QueueRow, *, lane_key: str, score: int, capacity: i
         paused=queue.paused,
         blocked=int(bool(queue.paused) or capacity <= 0),
     )
-    assert lane_id is not None  # RETURNING of an upsert always answers
     return lane_id
 
 

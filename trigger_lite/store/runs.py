@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from trigger_lite.store import schema
-from trigger_lite.store.query import Query, Statement
+from trigger_lite.store.query import Insert, Query, Statement
 from trigger_lite.store.transaction import Reader, Tx
 
 MAX_INLINE: Final = 8_192
@@ -142,22 +142,13 @@ _PUT_VALUE = Statement(
     """INSERT INTO run_value (run_id, kind, data) VALUES (:run_id, :kind, :data)
        ON CONFLICT (run_id, kind) DO UPDATE SET data = excluded.data"""
 )
-_INSERT_SNAPSHOT = Statement(
-    f"""INSERT INTO snapshot ({", ".join(SnapshotRow._fields)})
-        VALUES ({", ".join(":" + name for name in SnapshotRow._fields)})"""
-)
+_INSERT = Insert("run", RunRow._fields + RunData._fields)
+_INSERT_SNAPSHOT = Insert("snapshot", SnapshotRow._fields)
 _SNAPSHOTS = Query(
     f"""SELECT {", ".join(SnapshotRow._fields)} FROM snapshot
          WHERE run_id = :run_id AND is_valid = 1 AND seq > :after ORDER BY seq""",
     SnapshotRow,
 )
-
-
-@lru_cache(maxsize=64)
-def _insert(columns: tuple[str, ...]) -> Statement:
-    return Statement(
-        f"INSERT INTO run ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
-    )
 
 
 @lru_cache(maxsize=256)
@@ -171,9 +162,9 @@ def _update(columns: tuple[str, ...]) -> Statement:
 
 def insert_run(tx: Tx, run: RunRow, data: RunData) -> None:
     """Add a run with its data and tags."""
-    stored = _store_large(tx, run.id, data._asdict())
-    values = run._asdict() | stored
-    tx.run(_insert(tuple(values)), **values)
+    if _is_large(data):
+        data = RunData(**_store_large(tx, run.id, data._asdict()))
+    tx.insert(_INSERT, run + data)
 
 
 def insert_tags(tx: Tx, environment_id: str, run_id: str, tags: Sequence[str]) -> None:
@@ -187,6 +178,11 @@ def update_run(tx: Tx, run: RunRow, changes: Mapping[str, Any]) -> bool:
     stored = _store_large(tx, run.id, changes)
     statement = _update(tuple(stored))
     return tx.run(statement, **stored, _id=run.id, _seq=run.snapshot_seq) == 1
+
+
+def _is_large(data: RunData) -> bool:
+    values = (data.payload, data.seed_metadata, data.metadata, data.output)
+    return any(value is not None and len(value) > MAX_INLINE for value in values)
 
 
 def _store_large(tx: Tx, run_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,7 +267,7 @@ def list_children(tx: Reader, parent_id: str, *, count: int) -> list[RunRow]:
 
 
 def insert_snapshot(tx: Tx, snapshot: SnapshotRow) -> None:
-    tx.run(_INSERT_SNAPSHOT, **snapshot._asdict())
+    tx.insert(_INSERT_SNAPSHOT, snapshot)
 
 
 def list_snapshots(tx: Reader, run_id: str, *, after: int = 0) -> list[SnapshotRow]:

@@ -7,7 +7,7 @@ from sqlalchemy import Select
 from sqlalchemy.engine import Dialect
 
 from trigger_lite.protocol.ids import IdSource
-from trigger_lite.store.query import Query
+from trigger_lite.store.query import Insert, Query
 
 Row = TypeVar("Row")
 
@@ -24,8 +24,8 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """A driver's connection, or SQLAlchemy's face of an asynchronous one."""
 
-    def execute(self, sql: str, parameters: Mapping[str, Any], /) -> Cursor: ...
-    def executemany(self, sql: str, parameters: Sequence[Mapping[str, Any]], /) -> object: ...
+    def execute(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any], /) -> Cursor: ...
+    def executemany(self, sql: str, parameters: Sequence[Any], /) -> object: ...
     def close(self) -> None: ...
 
 
@@ -68,6 +68,13 @@ class Tx(Reader):
     def run_many(self, query: Query[Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute one statement for many rows."""
         self._connection.executemany(query.sql(self.dialect), rows)
+
+    def insert(self, insert: Insert, row: Sequence[Any]) -> None:
+        """Add one row, its values in the order of the insert's columns."""
+        self._connection.execute(insert.sql(self.dialect), row)
+
+    def insert_many(self, insert: Insert, rows: Sequence[Sequence[Any]]) -> None:
+        self._connection.executemany(insert.sql(self.dialect), rows)
 
     def new_id(self, prefix: str) -> str:
         return self._ids.new(prefix, self.now)

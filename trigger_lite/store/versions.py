@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from trigger_lite.store.query import Query, Statement
+from trigger_lite.store.query import Insert, Query, Statement
 from trigger_lite.store.transaction import Reader, Tx
 
 
@@ -55,9 +55,7 @@ _RETIRE = Statement(
     "UPDATE worker_version SET is_current = 0 WHERE environment_id = :environment_id AND is_current = 1"
 )
 _PROMOTE = Statement("UPDATE worker_version SET is_current = 1 WHERE id = :id")
-_INSERT_TASK = Statement(
-    f"INSERT INTO task ({', '.join(TaskRow._fields)}) VALUES ({', '.join(':' + n for n in TaskRow._fields)})"
-)
+_INSERT_TASK = Insert("task", TaskRow._fields)
 _FIND_TASK = Query(_TASK + " WHERE t.worker_version_id = :version_id AND t.task_id = :task_id", TaskRow)
 _CURRENT_TASK = Query(
     _TASK
@@ -118,7 +116,7 @@ def make_current(tx: Tx, environment_id: str, version_id: str) -> None:
 
 
 def insert_tasks(tx: Tx, tasks: list[TaskRow]) -> None:
-    tx.run_many(_INSERT_TASK, [task._asdict() for task in tasks])
+    tx.insert_many(_INSERT_TASK, tasks)
 
 
 def find_task(tx: Reader, version_id: str, task_id: str) -> TaskRow | None:

@@ -2,18 +2,13 @@
 
 import time
 from collections.abc import Iterable
-from typing import Any
 
-import jwt
 from starlette.requests import HTTPConnection
 
 from trigger_lite.engine.installation import environment_key, key_hash
 from trigger_lite.protocol.errors import Unauthorized
 from trigger_lite.store.environments import EnvironmentRow
-
-ISSUER = "https://id.trigger.dev"
-AUDIENCE = "https://api.trigger.dev"
-TOKEN_SECONDS = 3_600
+from trigger_lite.web.tokens import sign_token
 
 
 class Keyring:
@@ -39,18 +34,7 @@ class Keyring:
 
     def public_token(self, environment: EnvironmentRow, scopes: list[str]) -> str:
         """Return a token that may do just this for an hour (management-api 3.2)."""
-        now = int(time.time())
-        claims: dict[str, Any] = {
-            "sub": environment.id,
-            "pub": True,
-            "scopes": scopes,
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "iat": now,
-            "exp": now + TOKEN_SECONDS,
-        }
-        key = self._keys[environment.id]
-        return jwt.encode(claims, key, algorithm="HS256", headers={"typ": None})
+        return sign_token(self._keys[environment.id], environment.id, scopes, now=int(time.time()))
 
 
 def bearer(connection: HTTPConnection) -> str:
