@@ -1,4 +1,3 @@
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -417,7 +416,11 @@ def test_anything_goes_where_anything_is_said() -> None:
 # ---- properties ----------------------------------------------------------------------------------------
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -425,11 +428,7 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_every_json_value_survives_the_journey(value: Any) -> None:
-    if isinstance(value, float) and math.isinf(value):
-        return  # JSON has no infinity
-    assert journey(whole_any, value) == {
-        "p": None if isinstance(value, float) and math.isinf(value) else value
-    }
+    assert journey(whole_any, value) == {"p": value}
 
 
 @given(st.text(), st.integers(-(2**62), 2**62), st.sampled_from(Colour))

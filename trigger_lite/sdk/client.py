@@ -107,7 +107,7 @@ class Client:
 
         >>> handle = client.trigger_json("resize", '{"width": 100}', TriggerOptions(tags=["cat"]))
         """
-        refuse_in_event_loop(f"triggering {task_id}", "await ….aio.trigger(…)")
+        refuse_in_event_loop(f"triggering {task_id}", "await client.aio.trigger(…)")
         options = msgspec.structs.replace(options, payload_type=JSON)
         body = msgspec.json.encode({"payload": msgspec.Raw(payload.encode()), "options": options})
         path = f"/api/v1/tasks/{quote(task_id, safe='')}/trigger"

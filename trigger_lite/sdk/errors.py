@@ -158,7 +158,7 @@ class BatchError(TriggerLiteError):
     `handles` has a handle or None for each item, in order.
 
     >>> try:
-    ...     handles = resize.batch_trigger([("https://example.com/cat.png", 100), ("https://example.com/dog.png", 100)])
+    ...     handles = double.batch_trigger([1, 2, 3])
     ... except BatchError as error:
     ...     again = sorted(error.failed)
     """

@@ -1,0 +1,50 @@
+"""Answers of the management API, as small as they may be."""
+
+from typing import Any
+
+from tests.support.edge import Reply
+
+
+def a_run(run_id: str = "run_1", status: str = "COMPLETED", **fields: Any) -> dict[str, Any]:
+    """Return the JSON of a run."""
+    over = status in ("COMPLETED", "FAILED", "CANCELED", "CRASHED", "EXPIRED", "TIMED_OUT", "SYSTEM_FAILURE")
+    return {
+        "id": run_id,
+        "taskIdentifier": "resize",
+        "status": status,
+        "isQueued": status == "QUEUED",
+        "isExecuting": status == "EXECUTING",
+        "isWaiting": False,
+        "isCompleted": over,
+        "isSuccess": status == "COMPLETED",
+        "isFailed": over and status != "COMPLETED",
+        "isCancelled": status == "CANCELED",
+        "isTest": False,
+        "createdAt": "2030-01-01T00:00:00.000Z",
+        "updatedAt": "2030-01-01T00:00:01.000Z",
+        "tags": [],
+        "costInCents": 0,
+        "baseCostInCents": 0,
+        "durationMs": 0,
+        "depth": 0,
+        "triggerFunction": "trigger",
+        "relatedRuns": {},
+        "attempts": [],
+        **fields,
+    }
+
+
+def a_page(*runs: dict[str, Any], following: str | None = None) -> Reply:
+    """Return one page of runs."""
+    return Reply(body={"data": list(runs), "pagination": {"next": following} if following else {}})
+
+
+def a_result(output: str | None = None, output_type: str = "application/json") -> Reply:
+    """Return the answer for the result of a run that succeeded."""
+    body = {"ok": True, "id": "run_1", "taskIdentifier": "resize", "outputType": output_type}
+    return Reply(body=body if output is None else {**body, "output": output})
+
+
+def a_failure(**error: Any) -> Reply:
+    """Return the answer for the result of a run that failed with this stored error."""
+    return Reply(body={"ok": False, "id": "run_1", "taskIdentifier": "resize", "error": error})
