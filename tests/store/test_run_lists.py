@@ -54,10 +54,10 @@ class Place:
         """Run the oldest waiting run to its end."""
         offers = [Offer("worker_1", version_id, 1)]
         run = claim_runs(self.tx, self.prod.id, offers).runs[0].run
-        start_attempt(self.tx, run.id, snapshot_id(run.id, run.snapshot_seq), "worker_1")
+        start_attempt(self.tx, self.prod.id, run.id, snapshot_id(run.id, run.snapshot_seq), "worker_1")
         error = None if ok else BuiltInError("ValueError", "no", "")
         completion = Completion(ok=ok, id=run.id, error=error)
-        complete_attempt(self.tx, run.id, snapshot_id(run.id, run.snapshot_seq + 1), completion)
+        complete_attempt(self.tx, self.prod.id, run.id, snapshot_id(run.id, run.snapshot_seq + 1), completion)
         return run.id
 
 
