@@ -10,6 +10,6 @@ from tests.support.harness import Harness, database_at, harness
 
 @pytest.fixture
 def engine(database_url: str, tmp_path: Path) -> Iterator[Harness]:
-    """A new installation with the environments `engine.dev` and `engine.prod`; ten runs may execute in each."""
+    """A new installation with the environments `dev` and `prod`; ten runs may execute in each."""
     with harness(database_at(database_url, tmp_path)) as made:
         yield made

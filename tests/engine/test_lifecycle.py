@@ -124,7 +124,7 @@ def test_a_move_from_an_older_snapshot_is_refused_and_changes_nothing(engine: Ha
 
 
 def test_a_plain_run_writes_four_snapshots(engine: Harness) -> None:
-    """ST-03: a trigger without delay writes exactly one snapshot, QUEUED, stamped with the time of writing."""
+    """ST-03: a trigger without delay writes exactly one snapshot, QUEUED, stamped when it is written."""
     a_version(engine)
     run = a_run(engine)
     (first,) = engine.snapshots(run)

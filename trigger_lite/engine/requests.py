@@ -4,18 +4,20 @@ import re
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from trigger_lite.protocol.durations import parse_duration_ms, parse_key_ttl_ms
 from trigger_lite.protocol.errors import BadRequest, TooLarge, Unprocessable
 from trigger_lite.protocol.machines import DEFAULT_MACHINE, PRESETS
 from trigger_lite.protocol.tasks import (
+    MAX_ATTEMPTS,
     MAX_METADATA_BYTES,
     MAX_PAYLOAD_BYTES,
     MAX_QUEUE_NAME,
     MAX_TAGS,
     MIN_MAX_DURATION,
     NO_MAX_DURATION,
+    NestedQueue,
+    QueueOption,
     TriggerOptions,
     TriggerTask,
 )
@@ -23,6 +25,11 @@ from trigger_lite.protocol.times import parse_iso_ms
 
 DEFAULT_KEY_LIFE_MS: Final = 30 * 86_400_000
 _INT32: Final = 2_147_483_647
+_LAST_DATE_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: what can still be written as a date."""
+_LONGEST_KEY_LIFE_MS: Final = 100 * 365 * 86_400_000
+# An escaped null byte of JSON text; the backslashes before it come in pairs, or the first belongs to them.
+_ESCAPED_NULL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _NOT_IN_QUEUE_NAMES: Final = re.compile(r"[^A-Za-z0-9_/-]")
 
 
@@ -68,22 +75,22 @@ def check_trigger(
         payload=payload,
         payload_type=payload_type,
         source=source,
-        queue_name=queue_name(options.queue.name) if options.queue else None,
+        queue_name=_queue(options.queue),
         concurrency_key=_concurrency_key(options.concurrency_key),
         delay_until=_delay_until(options.delay, now),
         ttl=_ttl(options.ttl),
-        idempotency_key=options.idempotency_key or None,
+        idempotency_key=_clean(options.idempotency_key) or None,
         idempotency_life_ms=_key_life(options.idempotency_key_ttl),
         idempotency_options=_json(options.idempotency_key_options),
         tags=check_tags(options.tags),
         metadata=_metadata(options),
-        max_attempts=options.max_attempts,
+        max_attempts=options.max_attempts and min(options.max_attempts, MAX_ATTEMPTS),
         max_duration=None if options.max_duration is None else clamp_max_duration(options.max_duration),
         machine=None if options.machine is None else known_machine(options.machine),
         priority_ms=_priority(options.priority),
         is_test=bool(options.test),
-        version=options.lock_to_version,
-        parent_id=options.parent_run_id,
+        version=_clean(options.lock_to_version),
+        parent_id=_clean(options.parent_run_id),
         resume_parent=bool(options.resume_parent_on_completion),
         request_key=request_key,
     )
@@ -107,36 +114,60 @@ def clamp_max_duration(seconds: float) -> int:
 def check_tags(tags: str | list[str] | None) -> tuple[str, ...]:
     """Return the tags without blanks and repeats. Raises Unprocessable past ten (TR-05)."""
     listed = [tags] if isinstance(tags, str) else tags or []
-    kept = tuple(dict.fromkeys(tag for tag in listed if tag.strip()))
+    kept = tuple(dict.fromkeys(tag for tag in map(_without_nulls, listed) if tag.strip()))
     if len(kept) > MAX_TAGS:
         raise Unprocessable(f"A run can have at most {MAX_TAGS} tags, {len(kept)} were given")
     return kept
 
 
+def _without_nulls(text: str) -> str:
+    """Return the text without null bytes, which PostgreSQL holds in no column (TR-03)."""
+    return text.replace("\0", "") if "\0" in text else text
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else _without_nulls(text)
+
+
 def _payload(body: TriggerTask) -> tuple[str | None, str]:
     """Return the packet as stored (management-api 5): JSON values as text, other types only as text."""
-    payload_type = body.options.payload_type or "application/json"
+    payload_type = _clean(body.options.payload_type) or "application/json"
     payload: Any = body.payload
     if payload is msgspec.UNSET:
         return None, payload_type
     if payload_type == "application/json":
-        text = orjson.dumps(payload).decode()
+        text = msgspec.json.encode(payload).decode()
     elif isinstance(payload, str):
-        text = payload
+        text = _without_nulls(payload)
     else:
         return None, payload_type
     if payload_type == "application/store" and not text:
         raise BadRequest("A payload of type application/store must name where it is stored")
-    text = text.replace("\0", "").replace("\\u0000", "")
-    if len(text) > MAX_PAYLOAD_BYTES:
+    if payload_type.endswith("json") and "\\u0000" in text:
+        text = _ESCAPED_NULL.sub(r"\1", text)
+    if is_over(text, MAX_PAYLOAD_BYTES):
         raise TooLarge(f"The payload is over the limit of {MAX_PAYLOAD_BYTES} bytes")
     return text, payload_type
 
 
+def is_over(text: str, limit: int) -> bool:
+    """Tell whether a text is more than `limit` bytes; it is only encoded when that can make a difference."""
+    return len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit)
+
+
+def _queue(option: QueueOption | None) -> str | None:
+    if option is None:
+        return None
+    return queue_name(option.name.name if isinstance(option.name, NestedQueue) else option.name)
+
+
 def _concurrency_key(key: str | int | float | None) -> str | None:
-    if key is None or isinstance(key, str):
-        return key
-    return str(int(key)) if float(key).is_integer() else str(key)
+    """Return the key as text; a whole number is written without a fraction (TR-07)."""
+    if isinstance(key, str):
+        return _without_nulls(key)
+    if isinstance(key, float) and key.is_integer():
+        key = int(key)
+    return None if key is None else str(key)
 
 
 def _delay_until(delay: str | None, now: int) -> int | None:
@@ -145,33 +176,33 @@ def _delay_until(delay: str | None, now: int) -> int | None:
         return None
     duration = parse_duration_ms(delay)
     until = parse_iso_ms(delay) if duration is None else now + duration
-    if until is None:
+    if until is None or until > _LAST_DATE_MS:
         raise BadRequest(f'delay {delay!r} is neither a duration such as "1h30m" nor an ISO-8601 date')
     return until if until > now else None
 
 
 def _ttl(ttl: str | int | None) -> int | None:
     if ttl is None or isinstance(ttl, int):
-        return ttl
+        return ttl and min(ttl, _INT32)
     if ttl == "0":
         return 0
     milliseconds = parse_duration_ms(ttl)
     if milliseconds is None:
         raise BadRequest(f'ttl {ttl!r} is not a duration; write for example "10m" or a number of seconds')
-    return milliseconds // 1000
+    return min(milliseconds // 1000, _INT32)
 
 
 def _key_life(text: str | None) -> int:
     """Return how long an idempotency key lives; what is no duration is ignored (ID-02)."""
     life = parse_key_ttl_ms(text) if text else None
-    return DEFAULT_KEY_LIFE_MS if life is None else life
+    return DEFAULT_KEY_LIFE_MS if life is None else min(life, _LONGEST_KEY_LIFE_MS)
 
 
 def _priority(seconds: float | None) -> int:
     """Return priority in ms, rounded and kept within 32 bits (TR-13)."""
     if seconds is None:
         return 0
-    return max(-_INT32, min(_INT32, round(seconds * 1000)))
+    return round(max(-_INT32, min(_INT32, seconds * 1000)))
 
 
 def _metadata(options: TriggerOptions) -> str | None:
@@ -182,7 +213,7 @@ def _metadata(options: TriggerOptions) -> str | None:
         value = _parse_object(value)
     if not isinstance(value, dict):
         raise BadRequest("metadata must be a JSON object")
-    text = orjson.dumps(value)
+    text = msgspec.json.encode(value)
     if len(text) > MAX_METADATA_BYTES:
         raise TooLarge(f"Metadata is over the limit of {MAX_METADATA_BYTES} bytes")
     return text.decode()
@@ -190,8 +221,8 @@ def _metadata(options: TriggerOptions) -> str | None:
 
 def _parse_object(text: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
         return None
 
 

@@ -18,8 +18,14 @@ Tag = Annotated[str, Meta(max_length=128)]
 Key = Annotated[str, Meta(max_length=2048)]
 
 
-class QueueOption(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class NestedQueue(msgspec.Struct, frozen=True):
     name: str
+
+
+class QueueOption(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The queue of a run; some clients wrap the object in another (TR-06)."""
+
+    name: str | NestedQueue
     concurrency_limit: int | None = None
 
 
