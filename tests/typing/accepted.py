@@ -1,0 +1,204 @@
+"""What both type checkers must accept. Read, not run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, assert_type
+
+from trigger_lite import (
+    AbortTaskRun,
+    ApiError,
+    BatchError,
+    Client,
+    Ctx,
+    Err,
+    Ok,
+    OutOfMemory,
+    RateLimited,
+    Result,
+    Retry,
+    RetryAfter,
+    RetryAt,
+    RunFailed,
+    RunHandle,
+    Task,
+    configure,
+    current,
+    get_logger,
+    metadata,
+    queue,
+    run_inline,
+    runs,
+    tags,
+    task,
+)
+from trigger_lite.protocol.runs import RunDetail, RunSummary
+
+log = get_logger()
+crm = queue("crm", concurrency=5)
+
+
+@dataclass
+class Sync:
+    org: str
+    since: str | None = None
+
+
+@task
+def resize(url: str, width: int = 100) -> bytes:
+    return url.encode() * width
+
+
+@task(queue=crm, retry=Retry(5, min="1s", max=timedelta(minutes=2)), max_duration="10m", tags=["crm"])
+def sync_contacts(p: Sync, ctx: Ctx) -> int:
+    ctx.metadata.set("org", p.org)
+    ctx.metadata.parent.incr("done")
+    log.info("syncing", org=p.org, attempt=ctx.attempt.number)
+    if ctx.canceled:
+        raise AbortTaskRun("stopped")
+    return 1
+
+
+@task
+def context_first(ctx: Ctx, url: str, *, width: int = 100) -> str:
+    return f"{ctx.run.id}{url}{width}"
+
+
+@task
+def two_and_context(org: str, count: int, ctx: Ctx) -> None: ...
+
+
+@task(id="three")
+def three_and_context(a: int, b: str, c: float, ctx: Ctx) -> None: ...
+
+
+@task
+async def fetch(ctx: Ctx, url: str, tries: int = 1) -> dict[str, int]:
+    await asyncio.sleep(0)
+    return {url: tries}
+
+
+@task(concurrency=1)
+async def fetch_last(p: Sync, ctx: Ctx) -> list[str]:
+    return [p.org]
+
+
+@task
+def only_context(ctx: Ctx) -> None: ...
+
+
+@task
+def nothing() -> None: ...
+
+
+@task
+def anything(value: object) -> None: ...
+
+
+@task
+def extra(name: str, **counts: int) -> None: ...
+
+
+def calls() -> None:
+    assert_type(resize("u"), bytes)
+    assert_type(sync_contacts(Sync("o")), int)
+    assert_type(context_first("u", width=3), str)
+    assert_type(asyncio.run(fetch("u")), dict[str, int])
+
+
+def triggers() -> None:
+    assert_type(resize.trigger("u"), RunHandle[bytes])
+    assert_type(resize.trigger(url="u", width=3).result(timeout="5m"), bytes)
+    assert_type(sync_contacts.trigger(Sync("o")), RunHandle[int])
+    assert_type(context_first.trigger("u", width=3), RunHandle[str])
+    assert_type(context_first.trigger(url="u"), RunHandle[str])
+    two_and_context.trigger("o", 3)
+    three_and_context.trigger(1, "b", 2.5)
+    assert_type(fetch.trigger("u", tries=2).result(), dict[str, int])
+    assert_type(fetch_last.trigger(Sync("o")), RunHandle[list[str]])
+    only_context.trigger()
+    nothing.trigger()
+    anything.trigger(3)
+    extra.trigger("n", a=1, b=2)
+
+
+def options(when: datetime) -> None:
+    later = sync_contacts.with_(
+        delay="1h",
+        ttl=3600,
+        tags=["org_42"],
+        key="org_42",
+        idempotency_key="sync:org_42",
+        idempotency_key_ttl=timedelta(days=1),
+        queue=crm,
+        priority=5,
+        max_attempts=2,
+        max_duration="1h",
+        machine="small-2x",
+        metadata={"a": 1},
+        version="20300101.1",
+        test=True,
+    )
+    assert_type(later.trigger(Sync("o")), RunHandle[int])
+    resize.with_(delay=when).with_(queue="other").trigger("u", 3)
+
+
+def batches() -> None:
+    assert_type(resize.batch_trigger(["a", ("b", 2), resize.item("c", width=3)]), list[RunHandle[bytes]])
+    assert_type(resize.with_(delay="1h").batch_trigger(str(n) for n in range(3)), list[RunHandle[bytes]])
+    try:
+        sync_contacts.batch_trigger([Sync("a"), sync_contacts.with_(delay="1h").item(Sync("b"))])
+    except BatchError as error:
+        log.error("batch", phase=error.phase, first=str(error.failed[0]), left=error.handles[0])
+
+
+async def in_async_code() -> None:
+    handle = await resize.aio.trigger("u", width=3)
+    assert_type(handle, RunHandle[bytes])
+    assert_type(await handle.aio.result(timeout=5), bytes)
+    assert_type(await handle.aio.wait(), RunDetail)
+    assert_type(await fetch.with_(delay="1h").aio.trigger("u"), RunHandle[dict[str, int]])
+    assert_type(await fetch.aio.batch_trigger(["u"]), list[RunHandle[dict[str, int]]])
+    assert_type(runs.aio.list(status="FAILED"), AsyncIterator[RunSummary])
+    async for run in runs.aio.list(tag=["a", "b"]):
+        await runs.aio.cancel(run.id)
+
+
+def run_by_run() -> None:
+    assert_type(runs.get("run_1"), RunDetail)
+    assert_type(runs.list(status=["FAILED"], task="resize", period="1d"), Iterator[RunSummary])
+    assert_type(runs.replay("run_1", payload={"a": 1}), RunHandle[Any])
+    configure(url="http://127.0.0.1:8030", key="k")
+    client = Client("http://127.0.0.1:8030", "k", attempts=1, timeout="5s")
+    assert_type(client.trigger("other", {"a": 1}, delay="1h", tags="t"), RunHandle[Any])
+
+
+def in_tests() -> None:
+    assert_type(run_inline(resize, "u", width=3), Result[bytes])
+    assert_type(run_inline(fetch, "u").unwrap(), dict[str, int])
+    match run_inline(sync_contacts, Sync("o")):
+        case Ok(output):
+            assert_type(output, int)
+        case Err(failure):
+            assert_type(failure, RunFailed)
+
+
+def errors(when: datetime) -> None:
+    try:
+        runs.get("x")
+    except RateLimited as limited:
+        raise RetryAfter(limited.retry_after) from limited
+    except ApiError as error:
+        if error.status == 404:
+            raise AbortTaskRun(error.message) from error
+        raise RetryAt(when) from error
+    raise OutOfMemory("6 GB")
+
+
+def helpers(any_task: Task[..., Any]) -> None:
+    current().metadata.append("notes", any_task.id)
+    metadata.root.replace({"a": 1})
+    tags.add("a", "b")
+    helpers(resize)
+    helpers(fetch)
