@@ -172,7 +172,9 @@ class FakeServer:
         self.registered.append(registration)
         self._news.set()
         number = len(self.registered)
-        return 200, RegisteredWorker(f"worker_{number}", f"20300101.{number}", registration.metadata.content_hash)
+        return 200, RegisteredWorker(
+            f"worker_{number}", f"20300101.{number}", registration.metadata.content_hash
+        )
 
     def connected(self, door: "_Door") -> None:
         """A worker opened its WebSocket."""
@@ -282,7 +284,9 @@ class _Door(asyncio.Protocol):
         if not end:
             return
         lines = head.decode().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+        }
         if headers.get("upgrade", "").lower() == "websocket":
             self._open(headers.get("authorization", ""))
         elif len(body) >= int(headers.get("content-length", 0)):
@@ -322,4 +326,3 @@ class _Door(asyncio.Protocol):
                 self._transport.write(data)
             else:
                 self._transport.close()
-

@@ -29,7 +29,6 @@ from trigger_lite.worker.events import ImportFailed
 from trigger_lite.worker.frames import BlockingFrames
 from trigger_lite.worker.interpreter import python_command, take_arguments
 from trigger_lite.worker.lifeline import die_with
-from trigger_lite.worker.manifest import hash_sources
 from trigger_lite.worker.messages import Exited, Fork, Forked, Importing, Index, NotForked, Prepare, Retire
 from trigger_lite.worker.project import (
     ProjectConfig,
@@ -38,7 +37,7 @@ from trigger_lite.worker.project import (
     retry_of,
     with_defaults,
 )
-from trigger_lite.worker.sources import fingerprint
+from trigger_lite.worker.sources import fingerprint, hash_sources
 from trigger_lite.worker.standard_streams import use_streams
 
 

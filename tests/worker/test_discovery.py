@@ -1,0 +1,66 @@
+"""Which files are task files."""
+
+from pathlib import Path
+
+from trigger_lite.worker.discovery import list_task_files
+from trigger_lite.worker.manifest import registration
+from trigger_lite.worker.sources import fingerprint, hash_sources
+
+
+def a_tree(root: Path) -> None:
+    for name in (
+        "jobs/a.py",
+        "jobs/more/b.py",
+        "jobs/more/old_c.py",
+        "jobs/test_a.py",
+        "jobs/tests/d.py",
+        "jobs/.hidden/e.py",
+        "jobs/__pycache__/f.py",
+        "jobs/venv/lib/g.py",
+        "jobs/venv/pyvenv.cfg",
+        "jobs/notes.txt",
+    ):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+
+
+def names(root: Path, *ignore: str) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in list_task_files(root / "jobs", root, ignore)]
+
+
+def test_hidden_folders_environments_and_tests_are_left_out(tmp_path: Path) -> None:
+    a_tree(tmp_path)
+    assert names(tmp_path) == ["jobs/a.py", "jobs/more/b.py", "jobs/more/old_c.py"]
+
+
+def test_patterns_to_ignore_are_relative_to_the_root(tmp_path: Path) -> None:
+    a_tree(tmp_path)
+    assert names(tmp_path, "**/old_*.py") == ["jobs/a.py", "jobs/more/b.py"]
+    assert names(tmp_path, "jobs/more/*") == ["jobs/a.py"]
+    assert names(tmp_path, "a.py") == names(tmp_path)
+
+
+def test_the_hash_changes_with_the_text_of_any_file(tmp_path: Path) -> None:
+    a_tree(tmp_path)
+    files = list_task_files(tmp_path / "jobs", tmp_path, ())
+    before = hash_sources(files, tmp_path, [])
+    assert hash_sources(files, tmp_path, []) == before
+    files[0].write_text("x = 1")
+    assert hash_sources(files, tmp_path, []) != before
+    assert registration([], before).metadata.content_hash == before
+
+
+def test_a_changed_added_or_removed_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    a_tree(tmp_path)
+    jobs = tmp_path / "jobs"
+    seen = {fingerprint(jobs, tmp_path, ())}
+    (jobs / "a.py").write_text("x = 1")
+    seen.add(fingerprint(jobs, tmp_path, ()))
+    (jobs / "new.py").write_text("")
+    seen.add(fingerprint(jobs, tmp_path, ()))
+    (tmp_path / "trigger.toml").write_text("")
+    seen.add(fingerprint(jobs, tmp_path, ()))
+    (jobs / "more" / "b.py").unlink()
+    seen.add(fingerprint(jobs, tmp_path, ()))
+    assert len(seen) == 5
