@@ -35,7 +35,7 @@ def trigger_run(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> Tri
     if known is not None:
         return known
     parent = _parent(tx, environment, request)
-    version_id = _pinned_version(tx, environment, request)
+    version_id = _pinned_version(tx, environment, request) or _version_of_parent(tx, request, parent)
     task = _task(tx, environment, request, version_id)
     queue = _queue(tx, environment, request, task)
     run = _new_run(tx, environment, request, parent=parent, queue=queue, task=task, version_id=version_id)
@@ -97,6 +97,14 @@ def _pinned_version(tx: Tx, environment: EnvironmentRow, request: RunRequest) ->
     if version is None:
         raise Unprocessable(f"There is no version {request.version!r} in the environment {environment.slug}")
     return version.id
+
+
+def _version_of_parent(tx: Tx, request: RunRequest, parent: RunRow | None) -> str | None:
+    """Return the version of a parent that waits for this run, if it has the task (TR-22)."""
+    if parent is None or parent.version_id is None or not request.resume_parent:
+        return None
+    task = versions.find_task(tx, parent.version_id, request.task_id)
+    return None if task is None else parent.version_id
 
 
 def _task(tx: Tx, environment: EnvironmentRow, request: RunRequest, version_id: str | None) -> TaskRow | None:
@@ -196,7 +204,7 @@ def _blank(
         priority_ms=request.priority_ms,
         delay_until=request.delay_until,
         version_id=version_id,
-        is_pinned=int(version_id is not None),
+        is_pinned=int(request.version is not None),
         machine=request.machine,
         max_attempts=request.max_attempts,
         max_duration=request.max_duration,
