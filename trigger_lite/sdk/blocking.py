@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from trigger_lite.sdk.errors import BlockingCall
@@ -50,7 +51,7 @@ async def in_thread(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
             result = context.run(fn, *args, **kwargs)
         except BaseException as error:
             failure = error
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
             loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=work, name="trigger-lite-call", daemon=True).start()

@@ -13,6 +13,7 @@ class RunChannel(Protocol):
     @property
     def canceled(self) -> threading.Event:
         """Set once somebody asked this run to stop."""
+        ...
 
     def log(self, level: str, message: str, attributes: Mapping[str, Any] | None) -> None:
         """Pass on one structured log line; `level` is one of `protocol.worker.LogLevel`."""

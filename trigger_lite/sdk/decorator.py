@@ -30,6 +30,7 @@ class ContextFirst(Protocol[P, Out]):
 
     def __call__(self, ctx: Ctx, *args: P.args, **kwargs: P.kwargs) -> Out:
         """Run the task."""
+        ...
 
 
 class ContextSecond(Protocol[InA, Out]):
@@ -37,6 +38,7 @@ class ContextSecond(Protocol[InA, Out]):
 
     def __call__(self, a: InA, /, ctx: Ctx) -> Out:
         """Run the task."""
+        ...
 
 
 class ContextThird(Protocol[InA, InB, Out]):
@@ -44,6 +46,7 @@ class ContextThird(Protocol[InA, InB, Out]):
 
     def __call__(self, a: InA, b: InB, /, ctx: Ctx) -> Out:
         """Run the task."""
+        ...
 
 
 class ContextFourth(Protocol[InA, InB, InC, Out]):
@@ -51,6 +54,7 @@ class ContextFourth(Protocol[InA, InB, InC, Out]):
 
     def __call__(self, a: InA, b: InB, c: InC, /, ctx: Ctx) -> Out:
         """Run the task."""
+        ...
 
 
 class TaskDecorator:

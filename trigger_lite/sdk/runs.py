@@ -110,7 +110,7 @@ class Runs:
     """Runs of one environment. `trigger_lite.runs` are those of the configured server.
 
     >>> for run in runs.list(status="FAILED", task="resize", period="1d"):
-    ...     runs.replay(run.id)
+    ...     again = runs.replay(run.id)
     """
 
     def __init__(self, find_client: "Callable[[], Client]") -> None:

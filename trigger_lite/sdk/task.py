@@ -235,11 +235,12 @@ def _check(task_id: str, options: TaskOptions) -> None:
     check_options(subject, options, TaskOptions)
     if options.get("queue") is not None and options.get("concurrency") is not None:
         raise DefinitionError(f"{subject}: give the concurrency to the queue: queue(…, concurrency=…)")
-    if not isinstance(options.get("retry", DEFAULT_RETRY), Retry):
-        raise DefinitionError(f"{subject}: retry must be Retry(…), not {options['retry']!r}")
+    retry: object = options.get("retry", DEFAULT_RETRY)
+    if not isinstance(retry, Retry):
+        raise DefinitionError(f"{subject}: retry must be Retry(…), not {retry!r}")
     for name in ("max_duration", "ttl", "priority"):
         if name in options:
-            option_seconds(subject, name, options[name])
+            option_seconds(subject, name, options.get(name, 0))
     if "machine" in options:
         option_machine(subject, options["machine"])
     if "tags" in options:

@@ -1,0 +1,193 @@
+"""Every public name has a docstring with an example, and every example runs and gives what it shows."""
+
+import doctest
+import inspect
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+import trigger_lite
+from tests.support.answers import a_page, a_run
+from tests.support.edge import Edge, Reply, Request
+from trigger_lite import AbortTaskRun, Client, Ctx, RunHandle, current, metadata, run_inline, task
+from trigger_lite.protocol.tasks import TriggerOptions
+from trigger_lite.sdk import client as client_module
+from trigger_lite.sdk import handle as handle_module
+from trigger_lite.sdk import inline, options, runs, triggering
+from trigger_lite.sdk.local import LocalChannel, local_execution
+
+# Reached from public names, though not imported by them.
+_REACHED = (
+    client_module.AsyncClient,
+    handle_module.AsyncRunHandle,
+    inline.InlineRun,
+    options.RunOptions,
+    options.TaskOptions,
+    runs.AsyncRuns,
+    runs.RunFilter,
+    runs.Runs,
+    triggering.AsyncBoundTask,
+    triggering.BoundTask,
+    triggering.Item,
+)
+# Between the parts of the SDK, though without an underscore.
+_INTERNAL = {
+    "Ctx.log",
+    "Runs.page",
+    "Runs.poll",
+    "Runs.finished_result",
+    "Runs.log_page",
+    "AsyncRuns.typed_result",
+    "Task.codec",
+    "Task.invoke",
+    "Task.returns",
+    "BoundTask.wire_options",
+}
+
+
+def public_objects() -> Iterator[tuple[str, Any]]:
+    """Every public name, and every public method and property of public classes and objects."""
+    named = {name: getattr(trigger_lite, name) for name in trigger_lite.__all__ if name != "__version__"}
+    named |= {kind.__name__: kind for kind in _REACHED}
+    named.pop("Result")  # an alias of Ok and Err
+    for name, value in sorted(named.items()):
+        yield name, value
+        kind = value if inspect.isclass(value) else type(value)
+        if kind.__module__.startswith("trigger_lite.sdk"):
+            for member, part in vars(kind).items():
+                documented = (
+                    inspect.isfunction(part) or isinstance(part, property) or hasattr(part, "attrname")
+                )
+                if not member.startswith("_") and documented and f"{kind.__name__}.{member}" not in _INTERNAL:
+                    yield f"{name}.{member}", part
+
+
+PUBLIC = dict(public_objects())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_has_a_docstring_with_an_example(name: str) -> None:
+    text = inspect.getdoc(PUBLIC[name]) or ""
+    assert re.match(r"\S.*", text)
+    assert ">>> " in text
+
+
+def test_nothing_internal_is_listed_that_is_not_there() -> None:
+    for name in _INTERNAL:
+        kind, _, member = name.partition(".")
+        homes = [value for value in (*_REACHED, Ctx, trigger_lite.Task) if value.__name__ == kind]
+        assert homes
+        assert member in vars(homes[0])
+
+
+# ---- the world that the examples speak of ---------------------------------------------------------------
+
+
+def serve(edge: Edge) -> None:
+    """Runs that are finished at once: `double` doubles, everything else returns 4096."""
+
+    def trigger(request: Request) -> Reply:
+        name = request.path.split("/")[4]
+        number = (request.body["payload"] or {}).get("number")
+        return Reply(body={"id": "run_06fd3v" if name != "double" else f"run_double{number}"})
+
+    def result(request: Request) -> Reply:
+        number = re.search(r"run_double(\d+)", request.path)
+        output = str(2 * int(number[1]) if number else 4096)
+        body = {"ok": True, "id": "run_06fd3v", "taskIdentifier": "resize", "output": output}
+        return Reply(body={**body, "outputType": "application/json"})
+
+    identity = {"id": "e", "slug": "prod", "type": "PRODUCTION", "name": "Production"}
+    project = {"id": "p", "externalRef": "proj_x", "slug": "shop", "name": "Shop"}
+    organization = {"id": "o", "slug": "acme", "title": "Acme"}
+    edge.on("POST", "/api/v1/tasks/.*/trigger", trigger)
+    edge.on("GET", "/api/v1/runs/.*/wait", Reply(body=a_run()))
+    edge.on("GET", "/api/v1/runs/.*/result", result)
+    edge.on("GET", "/api/v1/runs/.*/logs", Reply(body={"lines": [], "next": 0, "finished": True}))
+    edge.on("GET", "/api/v1/runs", a_page(a_run("run_06fd3v")))
+    edge.on("GET", "/api/v3/runs/run_06fd3v", Reply(body=a_run("run_06fd3v")))
+    edge.on("POST", "/api/v2/runs/.*/cancel", Reply(body={"id": "run_06fd3v"}))
+    edge.on("POST", "/api/v1/runs/.*/replay", Reply(body={"id": "run_06fd3w"}))
+    whoami = {**identity, "project": project, "organization": organization}
+    edge.on("GET", "/api/v1/whoami", Reply(body=whoami))
+
+
+@task
+def double(number: int) -> int:
+    return 2 * number
+
+
+@task
+def resize(url: str, width: int = 100) -> int:
+    return len(url) * width
+
+
+@task
+def abort(reason: str) -> None:
+    raise AbortTaskRun(reason)
+
+
+@task
+def import_csv(path: str) -> None:
+    metadata.set("rows", 120)
+
+
+@pytest.fixture
+def world(edge: Edge, client: Client) -> dict[str, Any]:
+    """The names that the examples use without making them."""
+    serve(edge)
+    plain = local_execution(
+        "report", "report.py", "task/report", payload="{}", attempt=1, now="", channel=LocalChannel()
+    )
+    execution = replace(plain, run=replace(plain.run, id="run_06fd3v"))
+    public = {name: getattr(trigger_lite, name) for name in trigger_lite.__all__}
+    return {
+        **public,
+        **{kind.__name__: kind for kind in (*_REACHED, client_module.Identity, TriggerOptions, datetime)},
+        "UTC": UTC,
+        "asyncio": __import__("asyncio"),
+        "client": client,
+        "ctx": Ctx(execution, LocalChannel()),
+        "log": trigger_lite.get_logger("examples"),
+        "handle": RunHandle("run_06fd3v", lambda: client, task="resize"),
+        "double": double,
+        "resize": resize,
+        "abort": abort,
+        "import_csv": import_csv,
+    }
+
+
+def examples() -> Iterator[tuple[str, doctest.DocTest]]:
+    parser = doctest.DocTestParser()
+    for name, value in [*PUBLIC.items(), ("trigger_lite", trigger_lite), ("testing", inline_docs())]:
+        found = parser.get_doctest(inspect.getdoc(value) or "", {}, name, None, None)
+        yield name, found
+
+
+def inline_docs() -> Any:
+    from trigger_lite import testing
+
+    return testing
+
+
+EXAMPLES = dict(examples())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs_and_gives_what_it_shows(name: str, world: dict[str, Any]) -> None:
+    example = EXAMPLES[name]
+    example.globs = world
+    report: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    results = runner.run(example, out=report.append)
+    assert results.failed == 0, "".join(report)
+
+
+def test_the_examples_world_is_left_as_it_was() -> None:
+    with pytest.raises(trigger_lite.OutsideRun):
+        current()
+    assert run_inline(double, 21).unwrap() == 42
