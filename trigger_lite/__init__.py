@@ -94,14 +94,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    module = _HOME.get(name)
-    if module is None:
-        raise AttributeError(f"module 'trigger_lite' has no attribute {name!r}")
-    value = getattr(import_module(f"trigger_lite.sdk.{module}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or a checker would take any name for one that exists
 
+    def __getattr__(name: str) -> Any:
+        module = _HOME.get(name)
+        if module is None:
+            raise AttributeError(f"module 'trigger_lite' has no attribute {name!r}")
+        value = getattr(import_module(f"trigger_lite.sdk.{module}"), name)
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__() -> list[str]:
+        return __all__

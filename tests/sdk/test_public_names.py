@@ -9,7 +9,7 @@ import trigger_lite
 def names_for_type_checkers() -> dict[str, str]:
     """Each public name and the module of the SDK that type checkers are told it comes from."""
     tree = ast.parse(Path(trigger_lite.__file__).read_text())
-    (checking,) = (node for node in tree.body if isinstance(node, ast.If))
+    checking = next(node for node in tree.body if isinstance(node, ast.If))
     return {
         alias.name: node.module or ""
         for node in checking.body
