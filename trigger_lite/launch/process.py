@@ -77,7 +77,10 @@ class WorkerProcess:
             # Its own session, so that a Ctrl-C in the terminal reaches it through us, once. (uvloop knows no
             # process_group.)
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, env=self._environment, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+                *self._command,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
             )
             code = await self._process.wait()
             if self._is_stopping():
