@@ -22,7 +22,7 @@ def build_app(services: Services) -> Starlette:
         *sign_in_links.ROUTES,
         *socket.ROUTES,
         *health.ROUTES,
-        *dashboard_routes(),
+        *dashboard_routes(services),
     ]
     app = Starlette(
         routes=routes,

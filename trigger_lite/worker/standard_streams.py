@@ -19,6 +19,11 @@ def use_streams(*, stdout: int, stderr: int) -> None:
     for source, target in ((empty, _STDIN), (stdout, _STDOUT), (stderr, _STDERR)):
         os.dup2(source, target)
         os.close(source)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    # New objects: the old ones may believe that they write to a file, and ask a pipe for its position.
+    sys.stdout = _text(_STDOUT)
+    sys.stderr = _text(_STDERR)
+
+
+def _text(descriptor: int) -> io.TextIOWrapper:
+    raw = open(descriptor, "wb", closefd=False)  # noqa: SIM115 - lives as long as the process
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
