@@ -126,7 +126,7 @@ def test_waiting_ends_in_time_and_the_run_goes_on(edge: Edge) -> None:
     edge.on("GET", "/api/v1/runs/run_1/wait", Reply(body=a_run(status="EXECUTING")))
     with pytest.raises(WaitTimeout, match=r"run_1 did not finish within 0.05; it goes on"):
         runs.wait("run_1", timeout=0.05)
-    assert {request.query["seconds"] for request in edge.requests} == {"1"}
+    assert all(float(request.query["seconds"]) <= 0.05 for request in edge.requests)
 
 
 def test_a_result_is_what_the_task_returned(edge: Edge) -> None:

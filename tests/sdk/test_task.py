@@ -194,6 +194,12 @@ def test_a_wrong_option_is_said_at_the_decorator(options: dict[str, Any], messag
         def one() -> None: ...
 
 
+@pytest.mark.parametrize("value", [3, Point, print, "name"])
+def test_only_a_function_becomes_a_task(value: Any) -> None:
+    with pytest.raises(DefinitionError, match="makes a task of a function, not of"):
+        task(value)
+
+
 def test_a_lambda_needs_an_id() -> None:
     with pytest.raises(DefinitionError, match="give one"):
         task(lambda number: number)

@@ -53,7 +53,7 @@ class Client:
 
     A request is made up to `attempts` times, and each time given up after `timeout`.
 
-    >>> client = Client("https://jobs.example.com", "tr_prod_…")
+    >>> client = Client("https://jobs.example.com", "tr_prod_abc123")
     >>> client.url
     'https://jobs.example.com'
     """
@@ -66,7 +66,7 @@ class Client:
     def url(self) -> str:
         """The server's address, without a slash at the end.
 
-        >>> Client("http://127.0.0.1:8030/", "tr_dev_…").url
+        >>> Client("http://127.0.0.1:8030/", "tr_dev_abc123").url
         'http://127.0.0.1:8030'
         """
         return self._sender.url

@@ -1,6 +1,5 @@
 """Runs of an environment: get, list, wait, results, cancel, replay, logs."""
 
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
@@ -173,7 +172,7 @@ class Runs:
 
     def poll(self, run_id: str, seconds: float, since: str) -> RunDetail:
         """Return a run when it is over or was changed after `since`, or when the seconds are over."""
-        query = urlencode({"seconds": math.ceil(seconds), **({"since": since} if since else {})})
+        query = urlencode({"seconds": round(seconds, 3), **({"since": since} if since else {})})
         path = f"/api/v1/runs/{quote(run_id, safe='')}/wait?{query}"
         return self._find_client().request("GET", path, RunDetail, wait=seconds)
 

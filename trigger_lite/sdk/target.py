@@ -101,7 +101,7 @@ forget_configuration: Final = _target.reset
 def configure(*, url: str | None = None, key: str | None = None) -> None:
     """Say which server this process talks to; what is not given stays as it was.
 
-    >>> configure(url="https://jobs.example.com", key="tr_prod_…")
+    >>> configure(url="https://jobs.example.com", key="tr_prod_abc123")
     """
     _target.configure(url=url, key=key)
 

@@ -51,6 +51,8 @@ class Task(Generic[P, R]):
     def __init__(self, fn: Callable[..., Any], options: TaskOptions) -> None:
         self.fn: Final = fn
         self.options: Final = options
+        if not inspect.isfunction(inspect.unwrap(fn)):
+            raise DefinitionError(f"@task makes a task of a function, not of {fn!r}")
         name: str = getattr(fn, "__name__", "")
         self.id: Final = options.get("id", name)
         _check(self.id, options)

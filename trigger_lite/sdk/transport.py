@@ -83,9 +83,9 @@ class Sender:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url: Final = url.rstrip("/")
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise NotConfigured(f"{url!r} is no server address; write for example http://127.0.0.1:8030")
+        parts = _address(self.url)
+        if not (key.isascii() and key.isprintable() and key.strip()):
+            raise NotConfigured("the key is empty or holds characters that no key has; copy it again")
         self._path = parts.path
         self._key = key
         self._attempts = attempts
@@ -180,6 +180,17 @@ class Sender:
     def close(self) -> None:
         """Close idle connections."""
         self._pool.close()
+
+
+def _address(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise NotConfigured(f"{url!r} is no server address; write for example http://127.0.0.1:8030")
+    return parts
 
 
 def _refusal(answer: Answer) -> tuple[ApiError, float | None]:
