@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from trigger_lite.worker.exits import error_of_exit
+from trigger_lite.worker.launching import Launch
 from trigger_lite.worker.messages import FromTemplate, Importing, Index
 from trigger_lite.worker.settings import WorkerSettings
 from trigger_lite.worker.template_process import TemplateProcess
@@ -37,10 +38,10 @@ class Loading:
         return Index(problem=f"importing {self._file} takes longer than {IMPORT_SECONDS:g} seconds")
 
 
-async def load_template(settings: WorkerSettings) -> tuple[TemplateProcess | None, Index]:
+async def load_template(settings: WorkerSettings, launch: Launch) -> tuple[TemplateProcess | None, Index]:
     """Import the task files in a new template; None in its place when that found nothing to run."""
     loading = Loading()
-    template = TemplateProcess(settings, loading)
+    template = TemplateProcess(settings, launch, loading)
     try:
         index = await asyncio.wait_for(asyncio.shield(loading.index), IMPORT_SECONDS)
     except TimeoutError:

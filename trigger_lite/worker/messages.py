@@ -27,9 +27,11 @@ class Packet(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Prepare(Packet, frozen=True):
-    """Import the task files of `directory`."""
+    """Import the task files of `directory`. User code finds `url` and `key` in its environment."""
 
     directory: str
+    url: str
+    key: str
     start_method: StartMethod
     enforce_memory: bool
 

@@ -1,7 +1,6 @@
 """A whole worker: import, register, connect, run, reload, stop."""
 
 import asyncio
-import gc
 import signal
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ from trigger_lite.worker.events import (
     WorkerEvent,
     WorkerObserver,
 )
+from trigger_lite.worker.launching import Launch, make_launch
 from trigger_lite.worker.link import Link, LinkRefused, waits
 from trigger_lite.worker.loading import load_template
 from trigger_lite.worker.manifest import registration
@@ -46,11 +46,11 @@ def run_worker(settings: WorkerSettings, observer: WorkerObserver) -> int:
 
     The first signal lets runs finish for `settings.stop_grace` seconds, a second one ends them at once.
     """
-    return asyncio.run(_run(settings, observer))
+    return asyncio.run(_run(settings, make_launch(settings), observer))
 
 
-async def _run(settings: WorkerSettings, observer: WorkerObserver) -> int:
-    worker = Worker(settings, observer)
+async def _run(settings: WorkerSettings, launch: Launch, observer: WorkerObserver) -> int:
+    worker = Worker(settings, launch, observer)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.ask_to_stop)
@@ -60,8 +60,9 @@ async def _run(settings: WorkerSettings, observer: WorkerObserver) -> int:
 class Worker:
     """One worker from start to end."""
 
-    def __init__(self, settings: WorkerSettings, observer: WorkerObserver) -> None:
+    def __init__(self, settings: WorkerSettings, launch: Launch, observer: WorkerObserver) -> None:
         self._settings = settings
+        self._launch = launch
         self._observer = observer
         self._stop_asked = asyncio.Event()
         self._hurry_asked = asyncio.Event()
@@ -105,7 +106,6 @@ class Worker:
 
     async def _work(self) -> None:
         await self._use_first_version()
-        gc.freeze()
         async with asyncio.TaskGroup() as tasks:
             link = tasks.create_task(self._link.stay_connected())
             tasks.create_task(self._keep_template())
@@ -117,7 +117,7 @@ class Worker:
 
     async def _use_first_version(self) -> None:
         while True:
-            template, index = await load_template(self._settings)
+            template, index = await load_template(self._settings, self._launch)
             self._tell(index)
             self._index = index
             problem = index.problem or f"no task could be found in {self._settings.directory}"
@@ -143,7 +143,7 @@ class Worker:
 
     async def _reload(self) -> None:
         """Put what the files say now in place of what runs, if it is whole."""
-        template, index = await load_template(self._settings)
+        template, index = await load_template(self._settings, self._launch)
         self._index = index
         self._tell(index)
         reason = _why_unusable(index)
@@ -181,7 +181,7 @@ class Worker:
             await self._template_gone.wait()
             self._template_gone.clear()
             for wait in waits():
-                template, index = await load_template(self._settings)
+                template, index = await load_template(self._settings, self._launch)
                 if template is not None:
                     self._index = index
                     self._use(template, await self._register(index))

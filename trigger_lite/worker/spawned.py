@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import NoReturn
 
+from trigger_lite.worker.indexing import duty_of, load
 from trigger_lite.worker.interpreter import take_arguments
-from trigger_lite.worker.template import duty_of, load, run_child
+from trigger_lite.worker.template import run_child
 
 
 def main() -> NoReturn:

@@ -1,17 +1,15 @@
 """The parent's end of one template."""
 
 import asyncio
-import os
 import socket
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from trigger_lite.worker.frames import frame_of, split_frames
-from trigger_lite.worker.interpreter import python_command
+from trigger_lite.worker.launching import Launch
 from trigger_lite.worker.messages import Fork, FromTemplate, Packet, Prepare, Retire, Signal
 from trigger_lite.worker.settings import WorkerSettings
 
@@ -31,21 +29,25 @@ class TemplateListener(Protocol):
 class TemplateProcess:
     """Starts a template at once; ends it, and all it forked, with `close`."""
 
-    def __init__(self, settings: WorkerSettings, listener: TemplateListener) -> None:
+    def __init__(self, settings: WorkerSettings, launch: Launch, listener: TemplateListener) -> None:
         self._loop = asyncio.get_running_loop()
         self.listener = listener
         self._decoder: msgspec.msgpack.Decoder[FromTemplate] = msgspec.msgpack.Decoder(FromTemplate)
         self._received = bytearray()
-        self._sock, control = socket.socketpair()
-        lifeline, self._lifeline = os.pipe()
-        with control:
-            self._process = _start(control.fileno(), lifeline, settings)
-        os.close(lifeline)
+        self._is_closed = False
+        self._launched = launch()
+        self._sock = self._launched.sock
         self._sock.setblocking(False)
         self._loop.add_reader(self._sock, self._read)
-        self.is_retired = False
-        directory = str(Path(settings.directory).absolute())
-        self._send(Prepare(directory, settings.start_method, settings.enforce_memory))
+        self._send(
+            Prepare(
+                directory=str(Path(settings.directory).absolute()),
+                url=settings.url,
+                key=settings.key,
+                start_method=settings.start_method,
+                enforce_memory=settings.enforce_memory,
+            )
+        )
 
     def fork(self, child: int, fds: Sequence[int]) -> None:
         """Ask for a child with control socket, stdout, stderr and lifeline."""
@@ -65,21 +67,18 @@ class TemplateProcess:
 
     def retire(self) -> None:
         """Make no more children and end after the last."""
-        self.is_retired = True
         self._send(Retire())
 
-    def close(self) -> int:
-        """End the template and all it forked; returns its exit code, or minus the signal that ended it."""
-        if self._lifeline >= 0:
+    def close(self) -> None:
+        """End the template and all it forked."""
+        if not self._is_closed:
+            self._is_closed = True
             self._loop.remove_reader(self._sock)
-            self._sock.close()
-            os.close(self._lifeline)
-            self._lifeline = -1
-        if self._process.poll() is None:
-            self._process.kill()
-        return self._process.wait()
+            self._launched.kill()
 
     def _send(self, packet: Packet) -> None:
+        if self._is_closed:
+            return
         try:
             self._sock.sendall(frame_of(msgspec.msgpack.encode(packet)))
         except (BrokenPipeError, ConnectionResetError):
@@ -93,34 +92,13 @@ class TemplateProcess:
         except ConnectionResetError:
             data = b""
         if not data:
-            self._end()
+            self._ended()
             return
         self._received += data
         for frame in split_frames(self._received):
             self.listener.template_sent(self, self._decoder.decode(frame))
 
-    def _end(self) -> None:
-        try:
-            self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        self.listener.template_ended(self, self.close())
-
-
-def _start(control: int, lifeline: int, settings: WorkerSettings) -> "subprocess.Popen[bytes]":
-    command = python_command("trigger_lite.worker.template", str(control), str(lifeline))
-    # What user code prints while it is imported belongs to no run: it goes where this process complains.
-    complaints = 2
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=complaints,
-        stderr=complaints,
-        pass_fds=(control, lifeline),
-        env=_environment(settings),
-        process_group=0,
-    )
-
-
-def _environment(settings: WorkerSettings) -> Mapping[str, str]:
-    return {**os.environ, "TRIGGER_LITE_URL": settings.url, "TRIGGER_LITE_KEY": settings.key}
+    def _ended(self) -> None:
+        self._is_closed = True
+        self._loop.remove_reader(self._sock)
+        self.listener.template_ended(self, self._launched.bury())
