@@ -97,6 +97,24 @@ def count_runs(tx: Reader, wanted: RunFilter, *, most: int = MANY) -> int:
     return int(found[0][0])
 
 
+def count_newer(tx: Reader, wanted: RunFilter, than: str | None, *, most: int) -> int:
+    """Count matching runs newer than a run, or all of them for None, up to `most`."""
+    return len(_ids(tx, wanted, count=most, above=than or ""))
+
+
+def list_errors(tx: Reader, run_ids: list[str]) -> dict[str, str]:
+    """The stored errors (JSON) of those of these runs that have one."""
+    if not run_ids:
+        return {}
+    wanted = select(run.c.id, run.c.error).where(run.c.id.in_(run_ids), run.c.error.is_not(None))
+    return {row[0]: row[1] for row in tx.select(wanted)}
+
+
+def list_rows(tx: Reader, run_ids: list[str]) -> list[RunRow]:
+    """The runs of these ids, newest first."""
+    return _rows(tx, run_ids)
+
+
 def encode_cursor(run_id: str) -> str:
     """Return the cursor that stands at this run."""
     return base64.urlsafe_b64encode(run_id.encode()).decode().rstrip("=")

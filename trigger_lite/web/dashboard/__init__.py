@@ -1,0 +1,1 @@
+"""Pages and fragments for people: sign-in, runs, one run, live updates."""
