@@ -26,7 +26,7 @@ from trigger_lite.background.loops import loop_table
 from trigger_lite.config import PREFIX, Settings
 from trigger_lite.engine.accounts import needs_first_link
 from trigger_lite.engine.bus import Bus
-from trigger_lite.engine.events import QueueChanged, RunMoved, VersionRegistered
+from trigger_lite.engine.events import MoreParked, QueueChanged, RunMoved, VersionRegistered
 from trigger_lite.engine.installation import prepare_installation
 from trigger_lite.engine.recovery import recover
 from trigger_lite.launch.process import WorkerProcess
@@ -191,6 +191,7 @@ async def background(
     bus.subscribe(RunMoved, lambda event: _wake_loops(clock, deadlines, event))
     bus.subscribe(QueueChanged, dispatcher.queue_changed)
     bus.subscribe(VersionRegistered, dispatcher.version_registered)
+    bus.subscribe(MoreParked, dispatcher.more_parked)
     clock.start(loop_table(store, deadlines, dispatcher))
     try:
         yield clock, dispatcher, deadlines

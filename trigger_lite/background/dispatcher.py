@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-import time
+from collections.abc import Coroutine
 from typing import Protocol
 
 from trigger_lite.engine.deliveries import hand_back
-from trigger_lite.engine.events import QueueChanged, RunMoved, VersionRegistered
+from trigger_lite.engine.events import MoreParked, QueueChanged, RunMoved, VersionRegistered
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.queues import Claim, Offer, claim_runs
+from trigger_lite.engine.workers import promote_waiting
 from trigger_lite.protocol.errors import Refusal
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.statuses import ExecutionStatus
@@ -87,6 +88,11 @@ class Dispatcher:
     def version_registered(self, event: VersionRegistered) -> None:
         self.wake(event.environment_id)
 
+    def more_parked(self, event: MoreParked) -> None:
+        """Put the next chunk of parked runs in line."""
+        if not self._stopped:
+            self._begin(self._promote(event.environment_id, event.version_id))
+
     # ---- dispatching --------------------------------------------------------------------------------
 
     def wake(self, environment_id: str) -> None:
@@ -95,13 +101,22 @@ class Dispatcher:
         if environment_id in self._busy or self._stopped:
             return
         self._busy.add(environment_id)
-        task = asyncio.get_running_loop().create_task(self._dispatch(environment_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._dispatch(environment_id))
 
     def wake_all(self) -> None:
         for environment_id in {link.environment_id for link in self._links.values()}:
             self.wake(environment_id)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _promote(self, environment_id: str, version_id: str) -> None:
+        try:
+            await self._store.write_when_free(promote_waiting, environment_id, version_id)
+        except Exception:
+            logger.exception("promoting parked runs failed; the version's next worker tries again")
 
     async def stop(self) -> None:
         """Claim nothing any more; returns when the last claim is delivered (LK-08)."""
@@ -120,19 +135,19 @@ class Dispatcher:
             self._busy.discard(environment_id)
 
     async def _claim(self, environment_id: str) -> None:
-        ready = [
+        connected = [
             Offer(link.worker_id, link.version_id, link.credits)
             for link in self._links.values()
-            if link.environment_id == environment_id and link.credits > 0
+            if link.environment_id == environment_id
         ]
-        if not ready:
+        if not any(offer.credits > 0 for offer in connected):
             return
-        claims = await self._store.write_when_free(claim_runs, environment_id, ready)
+        claims = await self._store.write_when_free(claim_runs, environment_id, connected)
         for claim in claims.runs:
             await self._deliver(claim)
-        if claims.runs:
+        if claims.runs or claims.has_more:
             self._asked.add(environment_id)  # there may be more than one claim takes
-        elif claims.next_due is not None and claims.next_due > time.time_ns() // 1_000_000:
+        elif claims.next_due is not None:
             self._clock.wake("dispatch", claims.next_due)
 
     async def _deliver(self, claim: Claim) -> None:

@@ -44,6 +44,12 @@ class VersionRegistered(Event, frozen=True):
     version: str
 
 
+class MoreParked(Event, frozen=True):
+    """More runs than one step promotes wait for this version, whose worker is connected."""
+
+    version_id: str
+
+
 class QueueChanged(Event, frozen=True):
     """A queue's limit or pause changed: waiting runs may be able to start."""
 

@@ -24,14 +24,17 @@ def park(tx: Tx, run: RunRow, reason: str) -> RunRow:
         run,
         Transition.PARK,
         description=f"Parked: {REASONS[reason]}",
-        changes={"queued": 0, "status_reason": reason},
+        changes={"queued": 0, "status_reason": reason, "ttl_at": None},
     )
     slots.leave_line(tx, run)
     return parked
 
 
-def promote(tx: Tx, environment_id: str, task_ids: list[str]) -> int:
-    """Put parked runs of these tasks back in line, oldest first, one chunk; returns how many (PV-02)."""
+def promote_tasks(tx: Tx, environment_id: str, task_ids: list[str]) -> int:
+    """Put parked runs of these tasks back in line, oldest first, one chunk; returns how many (PV-02).
+
+    Those that asked for a version by name wait for its worker.
+    """
     promoted = 0
     for task_id in task_ids:
         room = PROMOTE_CHUNK - promoted
@@ -41,6 +44,14 @@ def promote(tx: Tx, environment_id: str, task_ids: list[str]) -> int:
             _promote(tx, run)
             promoted += 1
     return promoted
+
+
+def promote_version(tx: Tx, environment_id: str, version_id: str) -> int:
+    """Put runs back in line that waited for the worker of this version, one chunk; returns how many."""
+    parked = runs.list_pending_this_version(tx, environment_id, version_id, count=PROMOTE_CHUNK)
+    for run in parked:
+        _promote(tx, run)
+    return len(parked)
 
 
 def _promote(tx: Tx, run: RunRow) -> None:
@@ -53,9 +64,9 @@ def _promote(tx: Tx, run: RunRow) -> None:
             changes={"status_reason": None},
         )
         return
-    # The place in line stays that of the trigger (PV-03); the TTL starts if the run never waited before.
+    # The place in line stays that of the trigger; the TTL and the wait count from now (PV-03).
     lane = slots.rejoin(tx, run)
-    ttl_at = run.ttl_at if run.ttl_at or not run.ttl or run.started_at else tx.now + run.ttl * 1000
+    ttl_at = tx.now + run.ttl * 1000 if run.ttl and run.started_at is None else None
     lifecycle.move(
         tx,
         run,
@@ -65,7 +76,7 @@ def _promote(tx: Tx, run: RunRow) -> None:
             "queued": 1,
             "lane_id": lane,
             "status_reason": None,
-            "queued_at": run.queued_at or tx.now,
+            "queued_at": tx.now,
             "ttl_at": ttl_at,
         },
     )

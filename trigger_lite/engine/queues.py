@@ -20,11 +20,13 @@ from trigger_lite.store.transaction import Tx
 from trigger_lite.store.versions import TaskRow, VersionRow
 
 _MAX_PASSES: Final = 100
-"""Rounds over the lanes in one claim; each round takes or removes at least one waiting run."""
+"""Rounds over the lanes in one claim; each round takes, removes or passes over at least one waiting run."""
+_MAX_BUSY: Final = 1_000
+"""Lanes passed over in one claim because the worker they wait for has no room."""
 
 
 class Offer(msgspec.Struct):
-    """A connected worker that can take `credits` more runs of its version. Counted down as it is used."""
+    """A connected worker that can take `credits` more runs of its version, or none now. Counted down."""
 
     worker_id: str
     version_id: str
@@ -42,17 +44,23 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What one call handed out, and when the next waiting run may start (Unix ms; None: none can)."""
+    """What one call handed out.
+
+    `next_due` is when the next run that waits for its time may start (Unix ms), `has_more` that the call
+    ended before it had looked at every run that is due.
+    """
 
     runs: list[Claim]
     next_due: int | None = None
+    has_more: bool = False
 
 
 def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
     """Hand waiting runs to the offers, oldest head first, one lane after the other (Q-01, Q-03, Q-12).
 
-    Claim, slot, status and snapshot change together (Q-26). Runs that lapsed are expired on the way,
-    runs that no connected version can run are parked (Q-40, PV-01).
+    `offers` are all connected workers of the environment: a run waits for one that has no room now. Claim,
+    slot, status and snapshot change together (Q-26). Runs that lapsed are expired on the way, runs that no
+    version can run are parked (Q-40, PV-01).
     """
     load = environments.get_load(tx, environment_id)
     current = versions.find_current_version(tx, environment_id)
@@ -60,13 +68,16 @@ def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
         return Claims([])
     round_ = _Round(tx, environment_id, current, offers)
     free = load.slots - load.held
+    has_more = False
     for _ in range(_MAX_PASSES):
         wanted = min(free - len(round_.claims), sum(offer.credits for offer in offers))
         if wanted <= 0 or not round_.take_from_lanes(wanted):
             break
+    else:
+        has_more = round_.has_removed or bool(round_.claims)
     if round_.claims:
         environments.change_held(tx, environment_id, len(round_.claims))
-    return Claims(round_.claims, queues.find_next_due(tx, environment_id))
+    return Claims(round_.claims, queues.find_next_due(tx, environment_id), has_more)
 
 
 class _Round:
@@ -82,18 +93,20 @@ class _Round:
         self._versions = {current.id: current}
         self._busy: set[str] = set()
         self.claims: list[Claim] = []
+        self.has_removed = False
 
     def take_from_lanes(self, wanted: int) -> bool:
-        """Go over the due lanes once; tell whether any waiting run left one."""
-        count = wanted + len(self._busy)
-        due = queues.list_due_lanes(self._tx, self._environment_id, count=count)
-        lanes = [lane for lane in due if lane.id not in self._busy][:wanted]
-        if not lanes:
-            return False
+        """Go over the due lanes once; tell whether another round may find more."""
+        most = max(wanted, len(self._busy))  # twice as many whenever all were passed over
+        due = queues.list_due_lanes(self._tx, self._environment_id, count=most + len(self._busy))
+        lanes = [lane for lane in due if lane.id not in self._busy][:most]
+        enough = len(self.claims) + wanted
         each = wanted if len(lanes) == 1 else 1
         for lane in lanes:
+            if len(self.claims) >= enough:
+                break
             self._take_from(lane, min(each, lane.capacity - lane.held))
-        return True
+        return bool(lanes) and len(self._busy) < _MAX_BUSY
 
     def _take_from(self, lane: LaneRow, count: int) -> None:
         taken = 0
@@ -110,6 +123,7 @@ class _Round:
         queues.take_slots(self._tx, lane.id, taken)
         # Only now: a lane that looks empty is forgotten, and these slots must be counted first.
         for run, reason in unable:
+            self.has_removed = True
             if reason == "LAPSED":
                 expire_run(self._tx, run)
             else:
@@ -122,6 +136,8 @@ class _Round:
         version = self._version_for(run)
         if version is None:
             return "NO_WORKER"
+        if version.id not in self._connected:
+            return "BUSY"
         task = self._task(version.id, run.task_id)
         if task is None:
             known = versions.was_ever_registered(self._tx, self._environment_id, run.task_id)
@@ -136,10 +152,11 @@ class _Round:
         return None
 
     def _version_for(self, run: RunRow) -> VersionRow | None:
-        """Return the connected version that runs it: the one it is fixed to, else the current one.
+        """Return the version that runs it: the one it is fixed to, else the current one.
 
         A version that came from a live worker has no copy here: once its worker is gone, a run that did not
-        ask for it by name goes on with the current one.
+        ask for it by name goes on with the current one, and one that did leaves the line (None), so that it
+        does not stop what is behind it.
         """
         if run.version_id is not None:
             fixed = self._known_version(run.version_id)
@@ -147,7 +164,7 @@ class _Round:
                 return fixed
             if run.is_pinned or (fixed is not None and fixed.kind != "local"):
                 return None
-        return self._current if self._current.id in self._connected else None
+        return self._current
 
     def _known_version(self, version_id: str) -> VersionRow | None:
         if version_id not in self._versions:
@@ -202,4 +219,11 @@ def set_environment_limit(tx: Tx, environment_id: str, concurrency_limit: int) -
     environments.update_concurrency_limit(tx, environment_id, concurrency_limit)
     for queue in queues.list_queues(tx, environment_id):
         slots.refresh_queue(tx, queue)
+        tx.emit(QueueChanged(environment_id, queue.id))
+
+
+def set_environment_paused(tx: Tx, environment_id: str, *, paused: bool) -> None:
+    """Pause or resume all queues of an environment (Q-34)."""
+    environments.update_paused(tx, environment_id, paused=paused)
+    for queue in queues.list_queues(tx, environment_id):
         tx.emit(QueueChanged(environment_id, queue.id))

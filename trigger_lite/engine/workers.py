@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from trigger_lite.engine import slots
-from trigger_lite.engine.events import QueueChanged, VersionRegistered
-from trigger_lite.engine.pending_versions import promote
+from trigger_lite.engine.events import MoreParked, QueueChanged, VersionRegistered
+from trigger_lite.engine.pending_versions import PROMOTE_CHUNK, promote_tasks, promote_version
 from trigger_lite.engine.requests import clamp_max_duration, known_machine, queue_name
 from trigger_lite.protocol.durations import parse_duration_ms
 from trigger_lite.protocol.errors import BadRequest
@@ -32,7 +32,7 @@ def register_version(tx: Tx, environment_id: str, manifest: WorkerManifest) -> R
     _refuse_duplicates(manifest.tasks)
     newest = versions.find_current_version(tx, environment_id)
     if newest is not None and newest.content_hash == manifest.content_hash:
-        promote(tx, environment_id, [task.id for task in manifest.tasks])
+        promote_tasks(tx, environment_id, [task.id for task in manifest.tasks])
         return RegisteredWorker(newest.id, newest.version, newest.content_hash)
     version = _next_version(tx, environment_id)
     version_id = versions.insert_version(
@@ -46,14 +46,24 @@ def register_version(tx: Tx, environment_id: str, manifest: WorkerManifest) -> R
     versions.insert_tasks(tx, [_task_row(version_id, task) for task in manifest.tasks])
     _register_queues(tx, environment_id, manifest)
     versions.make_current(tx, environment_id, version_id)
-    promote(tx, environment_id, [task.id for task in manifest.tasks])
+    promote_tasks(tx, environment_id, [task.id for task in manifest.tasks])
     tx.emit(VersionRegistered(environment_id, version_id, version))
     return RegisteredWorker(version_id, version, manifest.content_hash)
 
 
 def promote_waiting(tx: Tx, environment_id: str, version_id: str) -> int:
-    """Put runs in line again that a connected version can run; returns how many, a chunk at most (PV-02)."""
-    return promote(tx, environment_id, [task.task_id for task in versions.list_tasks(tx, version_id)])
+    """Put runs in line again that a connected version can run; returns how many (PV-02).
+
+    A chunk of each kind at most; MoreParked is announced when there may be more.
+    """
+    promoted = [promote_version(tx, environment_id, version_id)]
+    current = versions.find_current_version(tx, environment_id)
+    if current is not None and current.id == version_id:
+        task_ids = [task.task_id for task in versions.list_tasks(tx, version_id)]
+        promoted.append(promote_tasks(tx, environment_id, task_ids))
+    if PROMOTE_CHUNK in promoted:
+        tx.emit(MoreParked(environment_id, version_id))
+    return sum(promoted)
 
 
 def _refuse_duplicates(tasks: list[TaskManifest]) -> None:

@@ -69,6 +69,7 @@ _INSERT_ENVIRONMENT = Statement(
 )
 _SET_KEY_HASH = Statement("UPDATE environment SET key_hash = :key_hash WHERE id = :id")
 _SET_LIMIT = Statement("UPDATE environment SET concurrency_limit = :concurrency_limit WHERE id = :id")
+_SET_PAUSED = Statement("UPDATE environment SET paused = :paused WHERE id = :id")
 
 
 def list_environments(tx: Reader) -> list[EnvironmentRow]:
@@ -137,3 +138,7 @@ def update_key_hash(tx: Tx, environment_id: str, key_hash: str) -> None:
 
 def update_concurrency_limit(tx: Tx, environment_id: str, concurrency_limit: int) -> None:
     tx.run(_SET_LIMIT, id=environment_id, concurrency_limit=concurrency_limit)
+
+
+def update_paused(tx: Tx, environment_id: str, *, paused: bool) -> None:
+    tx.run(_SET_PAUSED, id=environment_id, paused=int(paused))

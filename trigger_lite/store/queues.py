@@ -55,7 +55,8 @@ _DUE_LANES = Query(
 )
 _NEXT_DUE = Query(
     """SELECT min(head_score) FROM lane
-        WHERE environment_id = :environment_id AND head_score IS NOT NULL AND blocked = 0""",
+        WHERE environment_id = :environment_id AND head_score IS NOT NULL AND blocked = 0
+          AND head_score > :now""",
     lambda score: score,
 )
 _TAKE = Statement(
@@ -162,8 +163,8 @@ def list_due_lanes(tx: Reader, environment_id: str, *, count: int) -> list[LaneR
 
 
 def find_next_due(tx: Reader, environment_id: str) -> int | None:
-    """When the next waiting run of an unblocked lane may start (Unix ms; past means now), or None."""
-    return tx.first(_NEXT_DUE, environment_id=environment_id)
+    """When the next lane whose first run waits for its time may be served (Unix ms), or None."""
+    return tx.first(_NEXT_DUE, environment_id=environment_id, now=tx.now)
 
 
 def take_slots(tx: Tx, lane_id: str, count: int) -> None:

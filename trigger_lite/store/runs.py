@@ -130,7 +130,13 @@ _NEXT_EXPIRING = Query("SELECT min(ttl_at) FROM run WHERE queued = 1 AND ttl_at 
 _PENDING_VERSION = Query(
     _RUN
     + """ WHERE execution_status = 'RUN_CREATED' AND environment_id = :environment_id
-            AND task_id = :task_id ORDER BY id LIMIT :count""",
+            AND task_id = :task_id AND is_pinned = 0 ORDER BY id LIMIT :count""",
+    RunRow,
+)
+_PENDING_THIS_VERSION = Query(
+    _RUN
+    + """ WHERE execution_status = 'RUN_CREATED' AND environment_id = :environment_id
+            AND version_id = :version_id ORDER BY id LIMIT :count""",
     RunRow,
 )
 _CHILDREN = Query(_RUN + " WHERE parent_id = :parent_id ORDER BY id LIMIT :count", RunRow)
@@ -258,8 +264,15 @@ def find_next_expiry(tx: Reader) -> int | None:
 
 
 def list_pending_version(tx: Reader, environment_id: str, task_id: str, *, count: int) -> list[RunRow]:
-    """Runs of a task that wait for a version, oldest first."""
+    """Runs of a task that wait for any version that has it, oldest first."""
     return tx.all(_PENDING_VERSION, environment_id=environment_id, task_id=task_id, count=count)
+
+
+def list_pending_this_version(
+    tx: Reader, environment_id: str, version_id: str, *, count: int
+) -> list[RunRow]:
+    """Runs that are fixed to a version and wait for its worker, oldest first."""
+    return tx.all(_PENDING_THIS_VERSION, environment_id=environment_id, version_id=version_id, count=count)
 
 
 def list_children(tx: Reader, parent_id: str, *, count: int) -> list[RunRow]:
