@@ -92,7 +92,10 @@ def test_cancelling_stops_what_is_not_over(run: RunCommand, local_server: FakeSe
     local_server.answer("POST", f"/api/v2/runs/{RUN_ID}/cancel", {"id": RUN_ID})
     outcome = run("runs", "cancel", RUN_ID, OTHER_ID)
     assert outcome.code == 0
-    assert outcome.err == f"{RUN_ID} is cancelled\n{OTHER_ID} was over already: completed\n"
+    assert (
+        outcome.err
+        == f"{RUN_ID} is cancelled; its code is being stopped\n{OTHER_ID} was over already: completed\n"
+    )
 
 
 def test_a_replay_is_a_new_run(run: RunCommand, local_server: FakeServer) -> None:
@@ -103,7 +106,7 @@ def test_a_replay_is_a_new_run(run: RunCommand, local_server: FakeServer) -> Non
 
 def test_a_replay_can_be_waited_for(run: RunCommand, local_server: FakeServer) -> None:
     local_server.answer("POST", f"/api/v1/runs/{RUN_ID}/replay", {"id": OTHER_ID})
-    local_server.answer("GET", f"/api/v1/runs/{OTHER_ID}/wait", a_run(id=OTHER_ID, output="again"))
+    local_server.answer("GET", f"/api/v3/runs/{OTHER_ID}", a_run(id=OTHER_ID, output="again"))
     outcome = run("runs", "replay", RUN_ID, "--wait")
     assert (outcome.code, outcome.out) == (0, '"again"\n')
 

@@ -10,6 +10,7 @@ from tests.cli.conftest import RunCommand, refusal
 from tests.cli.fake_server import DEV_KEY, KEY, RUN_ID, FakeServer, a_run
 
 TRIGGER = "/api/v1/tasks/resize/trigger"
+GET = f"/api/v3/runs/{RUN_ID}"
 WAIT = f"/api/v1/runs/{RUN_ID}/wait"
 
 
@@ -187,7 +188,7 @@ def test_what_the_server_refuses_is_said_in_its_own_words(
 
 
 def _ending(run: RunCommand, server: FakeServer, **changes: Any) -> Any:
-    server.answer("GET", WAIT, a_run(status="QUEUED", finishedAt=None, startedAt=None))
+    server.answer("GET", GET, a_run(status="QUEUED", finishedAt=None, startedAt=None))
     server.answer("GET", WAIT, a_run(status="EXECUTING", finishedAt=None, attemptCount=2))
     server.answer("GET", WAIT, a_run(**changes))
     return run("trigger", "resize", "{}", "--wait")
@@ -221,8 +222,7 @@ def test_the_exit_code_follows_the_run(
 
 
 def test_a_run_waited_for_is_also_given_whole(run: RunCommand, accepting: FakeServer) -> None:
-    accepting.answer("GET", WAIT, a_run())
-    accepting.answer("GET", f"/api/v3/runs/{RUN_ID}", a_run(output=1, futureField="kept"))
+    accepting.answer("GET", GET, a_run(output=1, futureField="kept"))
     outcome = run("trigger", "resize", "{}", "--wait", "--json")
     assert json.loads(outcome.out)["futureField"] == "kept"
 

@@ -11,7 +11,7 @@ import msgspec
 
 from trigger_lite.cli.api import POLL_SECONDS, Api
 from trigger_lite.cli.live_line import LiveLine
-from trigger_lite.cli.output import cut, dim, printable, status_text
+from trigger_lite.cli.output import cut, dim, printable, reason_text, status_text
 from trigger_lite.cli.times import seconds_between, spoken_seconds
 from trigger_lite.protocol.runs import RunDetail
 
@@ -80,13 +80,11 @@ def _watch(news: "queue.SimpleQueue[_News]", api: Api, work: Callable[[Api], _Ne
 
 
 def _watch_run(api: Api, run_id: str, news: "queue.SimpleQueue[_News]") -> _News:
-    since = ""
-    while True:
-        run = api.poll_run(run_id, since)
-        if run.is_completed:
-            return _News(run=run)
+    run = api.get_run(run_id).run
+    while not run.is_completed:
         news.put(_News(run=run))
-        since = run.updated_at
+        run = api.poll_run(run_id, run.updated_at)
+    return _News(run=run)
 
 
 def _watch_logs(api: Api, run_id: str, news: "queue.SimpleQueue[_News]") -> _News:
@@ -118,7 +116,8 @@ def _still_line(run: RunDetail) -> str:
     """Return the line without what changes by itself, for a log file."""
     attempt = f", attempt {run.attempt_count}" if (run.attempt_count or 0) > 1 else ""
     waits = f" ({_WAITS_FOR[run.status]})" if run.status in _WAITS_FOR else ""
-    return f"{printable(run.task_identifier)} is {status_text(run.status)}{attempt}{waits}"
+    status = "starting" if run.status == "DEQUEUED" else status_text(run.status)
+    return f"{printable(run.task_identifier)} is {status}{attempt}{waits}"
 
 
 def _facts(run: RunDetail) -> list[str]:
@@ -150,5 +149,4 @@ def ending_line(run: RunDetail) -> str:
     line = f"{sign} {printable(run.task_identifier)} {how}"
     if run.error is None or run.is_success:
         return line
-    name = f"{run.error.name}: " if run.error.name else ""
-    return f"{line}: {printable(name + run.error.message)}"
+    return f"{line}: {reason_text(run.error.message, run.error.name)}"

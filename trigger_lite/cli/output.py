@@ -1,5 +1,6 @@
 """Printing: colours, tables, JSON. Data goes to stdout, everything said about it to stderr."""
 
+import re
 import shutil
 import sys
 import unicodedata
@@ -9,6 +10,8 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+# How the API writes the errors that the platform itself names.
+_BUILT_IN: Final = re.compile(r"trigger\.dev internal error \((\w+)\)(?:: )?")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _STATUS_COLOURS: Final = {
@@ -53,6 +56,14 @@ def status_text(status: str, *, width: int = 0) -> str:
     """Return a run's status as a coloured word of at least this width."""
     word = status.lower().replace("_", " ")
     return click.style(word.ljust(width), fg=_STATUS_COLOURS.get(status, "red"))
+
+
+def reason_text(message: str, name: str | None = None) -> str:
+    """Return why a run failed, in one line: the exception's or the built-in code's name, then its message."""
+    built_in = _BUILT_IN.match(message)
+    if built_in:
+        name, message = built_in[1], message[built_in.end() :]
+    return printable(": ".join(part for part in (name, message) if part))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: int) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trigger_lite.cli.output import dim, printable, status_text
+from trigger_lite.cli.output import dim, printable, reason_text, status_text
 from trigger_lite.cli.times import age, local_time, seconds_between, spoken_seconds
 from trigger_lite.protocol.runs import RunDetail
 
@@ -23,8 +23,7 @@ def run_page(run: RunDetail, address: str, *, now: float) -> Iterator[str]:
         if value is not None:
             yield from ("", dim(label), *_json_lines(value))
     if run.error is not None:
-        name = f"{run.error.name}: " if run.error.name else ""
-        yield from ("", dim("error"), printable(name + run.error.message))
+        yield from ("", dim("error"), reason_text(run.error.message, run.error.name))
         if run.error.stack_trace:
             yield from (dim(printable(line)) for line in run.error.stack_trace.splitlines())
 

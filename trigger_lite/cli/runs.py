@@ -127,7 +127,7 @@ def cancel(ctx: click.Context, *, runs: Sequence[str]) -> None:
             say(f"{run_id} was over already: {status_text(before.status)}")
             continue
         api.cancel_run(run_id)
-        say(f"{run_id} is cancelled")
+        say(f"{run_id} is cancelled" + ("; its code is being stopped" if before.is_executing else ""))
 
 
 @command.command(

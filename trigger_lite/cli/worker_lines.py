@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from trigger_lite.cli.log_lines import level_text
-from trigger_lite.cli.output import dim, printable
+from trigger_lite.cli.output import dim, printable, reason_text
 from trigger_lite.cli.times import spoken_seconds
 from trigger_lite.worker.events import (
     Connected,
@@ -154,11 +154,11 @@ def worker_text(event: WorkerEvent) -> str:
         case Reloaded():
             return f"reloaded as version {event.version}: {_names(event.tasks)}"
         case ImportFailed():
-            return f"{_cross()} {_place(event)}: {printable(event.message)}; its tasks are not offered"
+            return f"{_cross()} {_place(event)}: {printable(event.message)}"
         case DuplicateTask():
             return f"{_cross()} {printable(str(event))}"
         case ReloadFailed():
-            return f"{_cross()} not reloaded, the version before stays: {printable(event.reason)}"
+            return f"{_cross()} not reloaded, the version before stays ({printable(event.reason)})"
         case Disconnected():
             wait = spoken_seconds(event.retry_seconds)
             return click.style(
@@ -192,7 +192,7 @@ def _finished(event: RunFinished) -> str:
     name, took = _run_name(event.task, event.run), spoken_seconds(event.seconds)
     if event.error is None:
         return f"{click.style('✓', fg='green')} {name} completed in {took}"
-    return f"{_cross()} {name} attempt {event.attempt} failed after {took}: {printable(event.error)}"
+    return f"{_cross()} {name} attempt {event.attempt} failed after {took}: {reason_text(event.error)}"
 
 
 def _printed(event: LogPrinted) -> str:
