@@ -61,6 +61,8 @@ class FakeServer:
         self.answer: Callable[[Any], Ack | Refused] = lambda message: Ack(message.seq)
         self.current: Callable[[Hello], list[CurrentRun]] = _all_current
         self.register_status = 200
+        self.known_versions: set[str] | None = None
+        """Versions that may say Hello; None for all."""
         self._pushing: deque[Run] = deque()
         self._numbers = itertools.count(1)
         self._news = asyncio.Event()
@@ -194,6 +196,9 @@ class FakeServer:
             self.received.append(message)
             if isinstance(message, Hello):
                 self.hellos.append(message)
+                if self.known_versions is not None and message.version_id not in self.known_versions:
+                    door.close(1008, "this version is not registered")
+                    continue
                 answers.append(Welcome(self.heartbeat_seconds, self.current(message)))
             elif isinstance(message, Credits):
                 self.credits += message.count
@@ -274,6 +279,11 @@ class _Door(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         assert self._socket is not None
         self._socket.send_text(data)
+        self._write()
+
+    def close(self, code: int, reason: str) -> None:
+        assert self._socket is not None
+        self._socket.send_close(code, reason)
         self._write()
 
     def abort(self) -> None:

@@ -205,3 +205,13 @@ async def test_a_worker_waits_for_a_server_that_is_not_up_yet(
     await server.listen()
     assert (await server.completion_of(server.push("add", {"a": 1}))).completion.ok
     assert len(server.all_of(Logs)) == 0
+
+
+async def test_a_server_that_forgot_the_version_is_told_again(
+    server: FakeServer, start_worker: StartWorker
+) -> None:
+    server.known_versions = {"worker_2"}
+    start_worker(TASKS)
+    assert (await server.completion_of(server.push("add", {"a": 1}))).completion.ok
+    assert [hello.version_id for hello in server.hellos] == ["worker_1", "worker_2"]
+    assert len(server.registered) == 2

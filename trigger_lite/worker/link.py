@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -26,6 +26,8 @@ from trigger_lite.worker.settings import WorkerSettings
 _SHORTEST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 10.0
 _REFUSED: Final = (401, 403)
+_POLICY: Final = 1008
+"""How a server closes the connection of a worker whose version it does not know (any more)."""
 
 
 class LinkRefused(Exception):
@@ -44,13 +46,20 @@ class Link:
     """The connection as it should be, through all the connections there are."""
 
     def __init__(
-        self, settings: WorkerSettings, outbox: Outbox, dispatch: Dispatch, observer: WorkerObserver
+        self,
+        settings: WorkerSettings,
+        outbox: Outbox,
+        dispatch: Dispatch,
+        observer: WorkerObserver,
+        *,
+        register_again: Callable[[], Awaitable[None]],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._outbox = outbox
         self._dispatch = dispatch
         self._observer = observer
+        self._register_again = register_again
         self._decoder: msgspec.json.Decoder[list[ServerMessage]] = msgspec.json.Decoder(list[ServerMessage])
         self._worker_id = f"worker_{secrets.token_hex(12)}"
         self._version_id = ""
@@ -77,6 +86,8 @@ class Link:
             wait = next(self._waits)
             self._observer.notice(Disconnected(str(reason), wait))
             await asyncio.sleep(wait)
+            if reason.status == _POLICY:
+                await self._register_again()
 
     def close(self) -> None:
         """Say goodbye, if connected."""

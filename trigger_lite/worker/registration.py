@@ -1,9 +1,18 @@
-"""Telling the server what this worker offers, over plain HTTP; blocking, for a thread."""
+"""Telling the server what this worker offers.
 
+Two requests for each version of the code, written out: `http.client` and the thread it would need cost
+more memory than everything else here.
+"""
+
+import asyncio
+import ssl
 from typing import Final, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
+from websockets.exceptions import WebSocketException
+from websockets.http11 import Response
+from websockets.streams import StreamReader
 
 from trigger_lite.protocol.manifest import RegisteredWorker, RegisterWorker
 
@@ -32,36 +41,65 @@ class _WhoAmI(msgspec.Struct, rename="camel"):
     project: _Project
 
 
-def register(url: str, key: str, body: RegisterWorker) -> RegisteredWorker:
+async def register(url: str, key: str, body: RegisterWorker) -> RegisteredWorker:
     """Register a version and return what the server calls it; the same sources keep their version.
 
     Raises ServerUnreachable, KeyRefused or RegistrationRefused.
     """
-    who = _request(url, key, "GET", "/api/v1/whoami", None, _WhoAmI)
+    who = await _request(url, key, "GET", "/api/v1/whoami", b"", _WhoAmI)
     path = f"/api/v1/projects/{quote(who.project.external_ref, safe='')}/background-workers"
-    return _request(url, key, "POST", path, msgspec.json.encode(body), RegisteredWorker)
+    return await _request(url, key, "POST", path, msgspec.json.encode(body), RegisteredWorker)
 
 
-def _request(url: str, key: str, method: str, path: str, body: bytes | None, answer: type[T]) -> T:
-    import http.client  # needed once for each version of the code
-
+async def _request(url: str, key: str, method: str, path: str, body: bytes, answer: type[T]) -> T:
     parts = urlsplit(url)
-    connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = connect(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    head = (
+        f"{method} {parts.path.rstrip('/')}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
     try:
-        connection.request(method, parts.path.rstrip("/") + path, body, headers)
-        response = connection.getresponse()
-        content = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise ServerUnreachable(f"{parts.netloc} does not answer: {error}") from error
-    finally:
-        connection.close()
-    _check(response.status, content, path)
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            response = _parse(await _exchange(parts, head.encode() + body))
+    except (OSError, EOFError, TimeoutError) as error:
+        raise ServerUnreachable(
+            f"{parts.netloc} does not answer: {str(error) or 'no answer in time'}"
+        ) from error
+    except (ValueError, LookupError, WebSocketException) as error:
+        raise RegistrationRefused(f"{url} does not answer like a web server: {error}") from error
+    _check(response.status_code, bytes(response.body), path)
     try:
-        return msgspec.json.decode(content, type=answer)
+        return msgspec.json.decode(response.body, type=answer)
     except msgspec.DecodeError as error:
         raise RegistrationRefused(f"{url} does not answer like a trigger-lite server: {error}") from error
+
+
+async def _exchange(parts: SplitResult, request: bytes) -> bytes:
+    """Send a request and return everything that comes back."""
+    is_secure = parts.scheme == "https"
+    reader, writer = await asyncio.open_connection(
+        parts.hostname,
+        parts.port or (443 if is_secure else 80),
+        ssl=ssl.create_default_context() if is_secure else None,
+    )
+    try:
+        writer.write(request)
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+def _parse(data: bytes) -> Response:
+    reader = StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    parsing = Response.parse(reader.read_line, reader.read_exact, reader.read_to_eof)
+    try:
+        next(parsing)
+    except StopIteration as done:
+        response: Response = done.value
+        return response
+    raise EOFError("the answer is incomplete")
 
 
 def _check(status: int, content: bytes, path: str) -> None:

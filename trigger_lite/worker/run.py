@@ -76,8 +76,11 @@ class Worker:
             template_lost=self._template_lost,
         )
         self._dispatch = Dispatch(settings, self._outbox, self._attempts)
-        self._link = Link(settings, self._outbox, self._dispatch, observer)
-        self._index = Index()
+        self._link = Link(
+            settings, self._outbox, self._dispatch, observer, register_again=self._register_again
+        )
+        # What was imported last, and what is served: not the same after a change that did not import.
+        self._index = self._serving = Index()
 
     def ask_to_stop(self) -> None:
         """Stop when runs are done; asked a second time, at once."""
@@ -128,7 +131,7 @@ class Worker:
                     template.close()
                     problem = f"the server refused this version: {error}"
                 else:
-                    self._use(template, registered)
+                    self._use(template, index, registered)
                     self._observer.notice(Registered(registered.version, _ids(index)))
                     return
             if not self._settings.watch:
@@ -158,7 +161,7 @@ class Worker:
             template.close()
             self._observer.notice(ReloadFailed(f"the server refused this version: {error}"))
             return
-        self._use(template, registered)
+        self._use(template, index, registered)
         self._observer.notice(Reloaded(registered.version, _ids(index)))
 
     async def _changed(self) -> None:
@@ -184,12 +187,13 @@ class Worker:
                 template, index = await load_template(self._settings, self._launch)
                 if template is not None:
                     self._index = index
-                    self._use(template, await self._register(index))
+                    self._use(template, index, await self._register(index))
                     break
                 self._tell(index)
                 await asyncio.sleep(wait)
 
-    def _use(self, template: TemplateProcess, registered: RegisteredWorker) -> None:
+    def _use(self, template: TemplateProcess, index: Index, registered: RegisteredWorker) -> None:
+        self._serving = index
         self._attempts.crew.use(template)
         self._link.use_version(registered.id)
 
@@ -197,11 +201,20 @@ class Worker:
         self._observer.notice(Problem(f"The process that imported the tasks ended ({code}); importing again"))
         self._template_gone.set()
 
+    async def _register_again(self) -> None:
+        """Tell a server that does not know this version what it is, such as one restored from a backup."""
+        try:
+            registered = await self._register(self._serving)
+        except RegistrationRefused as error:
+            self._observer.notice(Problem(f"The server refused this version: {error}"))
+        else:
+            self._link.use_version(registered.id)
+
     async def _register(self, index: Index) -> RegisteredWorker:
         body = registration(index.tasks, index.content_hash)
         for wait in waits():
             try:
-                return await asyncio.to_thread(register, self._settings.url, self._settings.key, body)
+                return await register(self._settings.url, self._settings.key, body)
             except KeyRefused as error:
                 raise LinkRefused(f"the server refused the key: {error}") from error
             except ServerUnreachable as error:
