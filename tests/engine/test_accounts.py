@@ -1,31 +1,19 @@
 """The owner's account: one-time links, password, sessions."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from sqlalchemy.engine import make_url
 
+from tests.support.harness import Harness
 from trigger_lite.engine import accounts
 from trigger_lite.engine.accounts import LINK_MS, SESSION_MS, NewSession
 from trigger_lite.protocol.errors import Unauthorized
 from trigger_lite.protocol.ids import IdSource
-from trigger_lite.store.database import Database, PostgresDatabase, SqliteDatabase
-from trigger_lite.store.migrate import migrate
 from trigger_lite.store.transaction import Tx
 
 
 @pytest.fixture
-def tx(database_url: str, tmp_path: Path) -> Iterator[Tx]:
-    database: Database = (
-        SqliteDatabase(tmp_path / "state.db", synchronous="OFF")
-        if make_url(database_url).get_backend_name() == "sqlite"
-        else PostgresDatabase(database_url, lease=1)
-    )
-    connection = database.connect()
-    migrate(connection, database.dialect, "state")
-    yield Tx(connection, database.dialect, 1_790_000_000_000, IdSource())
-    connection.close()
+def tx(engine: Harness) -> Tx:
+    """One long transaction whose clock is set by hand."""
+    return Tx(engine.connection, engine.dialect, engine.now, IdSource())
 
 
 def _owner_id(tx: Tx) -> str:
