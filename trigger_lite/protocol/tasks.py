@@ -71,3 +71,24 @@ class TriggerTask(msgspec.Struct, frozen=True, rename="camel"):
 class TriggeredRun(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     is_cached: bool = False
+
+
+class ReplayRun(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What a replay changes of the original: everything absent stays as it was (management-api 9.2)."""
+
+    payload: Any | UnsetType = UNSET
+    payload_type: str | None = None
+    metadata: Any = None
+    tags: Tag | list[Tag] | None = None
+    queue: str | None = None
+    concurrency_key: str | int | float | None = None
+    machine: str | None = None
+    version: str | None = None
+    region: str | None = None
+    delay: str | None = None
+    ttl: str | Annotated[int, Meta(ge=0)] | None = None
+    idempotency_key: Key | None = None
+    idempotency_key_ttl: str | None = msgspec.field(name="idempotencyKeyTTL", default=None)
+    max_attempts: Annotated[int, Meta(ge=1)] | None = None
+    max_duration: Annotated[float, Meta(ge=0)] | None = None
+    priority: float | None = None

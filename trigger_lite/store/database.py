@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from trigger_lite.store.dialect import POSTGRES, SQLITE, SQLITE_READER, SQLITE_WRITER, PsycopgConnection
+from trigger_lite.store.dialect import SQLITE, SQLITE_READER, SQLITE_WRITER, PsycopgConnection, postgres
 from trigger_lite.store.transaction import Connection, Cursor
 
 READERS = 4
@@ -55,9 +55,8 @@ class SqliteDatabase:
 class PostgresDatabase:
     """A PostgreSQL database by URL. `lease` is the advisory lock that the one writer holds."""
 
-    dialect: Dialect = POSTGRES
-
     def __init__(self, url: str, *, lease: int) -> None:
+        self.dialect: Dialect = postgres()
         self._url = make_url(url).set(drivername="postgresql+psycopg")
         self._lease = lease
 

@@ -27,6 +27,15 @@ def _int(name: str, *, optional: bool = False, default: int | None = None) -> Co
     return Column(name, Integer, nullable=optional, server_default=server_default)
 
 
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of the rows that a condition chooses.
+
+    The condition is told to SQLAlchemy for SQLite alone, and kept in `info` for the test that compares both
+    databases: naming PostgreSQL here would load its dialect into every server.
+    """
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), info={"where": where})
+
+
 meta = Table("meta", STATE, _id("key"), _text("value"))
 
 # ---- who and where --------------------------------------------------------------------------------
@@ -109,13 +118,7 @@ worker_version = Table(
     _int("is_current", default=0),
     _ms("created_at"),
     Index("worker_version_number", "environment_id", "version", unique=True),
-    Index(
-        "worker_version_current",
-        "environment_id",
-        unique=True,
-        sqlite_where=text("is_current = 1"),
-        postgresql_where=text("is_current = 1"),
-    ),
+    _partial("worker_version_current", "environment_id", where="is_current = 1", unique=True),
 )
 
 task = Table(
@@ -165,13 +168,7 @@ lane = Table(
     _int("paused", default=0),
     _int("blocked", default=0),  # paused, or held >= capacity
     Index("lane_key", "queue_id", "lane_key", unique=True),
-    Index(
-        "lane_ready",
-        "environment_id",
-        "head_score",
-        sqlite_where=text("head_score IS NOT NULL AND blocked = 0"),
-        postgresql_where=text("head_score IS NOT NULL AND blocked = 0"),
-    ),
+    _partial("lane_ready", "environment_id", "head_score", where="head_score IS NOT NULL AND blocked = 0"),
 )
 
 # ---- runs ---------------------------------------------------------------------------------------
@@ -238,73 +235,26 @@ run = Table(
     _ms("executed_at", optional=True),  # first attempt
     _ms("completed_at", optional=True),
     _ms("expired_at", optional=True),
-    Index(
+    _partial(
         "run_idempotency",
         "environment_id",
         "task_id",
         "idempotency_key",
+        where="idempotency_key IS NOT NULL",
         unique=True,
-        sqlite_where=text("idempotency_key IS NOT NULL"),
-        postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
     Index("run_list", "environment_id", "id"),
     Index("run_task", "environment_id", "task_id", "id"),
-    Index(
-        "run_lane",
-        "lane_id",
-        "score",
-        "id",
-        sqlite_where=text("queued = 1"),
-        postgresql_where=text("queued = 1"),
+    _partial("run_lane", "lane_id", "score", "id", where="queued = 1"),
+    _partial("run_live", "environment_id", "status", "id", where="completed_at IS NULL"),
+    _partial("run_failed", "environment_id", "status", "id", where="is_failed = 1"),
+    _partial("run_worker", "worker_id", where="worker_id IS NOT NULL"),
+    _partial("run_delayed", "delay_until", where="execution_status = 'DELAYED'"),
+    _partial("run_expiring", "ttl_at", where="queued = 1 AND ttl_at IS NOT NULL"),
+    _partial(
+        "run_pending_version", "environment_id", "task_id", "id", where="execution_status = 'RUN_CREATED'"
     ),
-    Index(
-        "run_live",
-        "environment_id",
-        "status",
-        "id",
-        sqlite_where=text("completed_at IS NULL"),
-        postgresql_where=text("completed_at IS NULL"),
-    ),
-    Index(
-        "run_failed",
-        "environment_id",
-        "status",
-        "id",
-        sqlite_where=text("is_failed = 1"),
-        postgresql_where=text("is_failed = 1"),
-    ),
-    Index(
-        "run_worker",
-        "worker_id",
-        sqlite_where=text("worker_id IS NOT NULL"),
-        postgresql_where=text("worker_id IS NOT NULL"),
-    ),
-    Index(
-        "run_delayed",
-        "delay_until",
-        sqlite_where=text("execution_status = 'DELAYED'"),
-        postgresql_where=text("execution_status = 'DELAYED'"),
-    ),
-    Index(
-        "run_expiring",
-        "ttl_at",
-        sqlite_where=text("queued = 1 AND ttl_at IS NOT NULL"),
-        postgresql_where=text("queued = 1 AND ttl_at IS NOT NULL"),
-    ),
-    Index(
-        "run_pending_version",
-        "environment_id",
-        "task_id",
-        "id",
-        sqlite_where=text("execution_status = 'RUN_CREATED'"),
-        postgresql_where=text("execution_status = 'RUN_CREATED'"),
-    ),
-    Index(
-        "run_parent",
-        "parent_id",
-        sqlite_where=text("parent_id IS NOT NULL"),
-        postgresql_where=text("parent_id IS NOT NULL"),
-    ),
+    _partial("run_parent", "parent_id", where="parent_id IS NOT NULL"),
 )
 
 # Payloads, outputs and metadata over 8 KB, so that moving a run does not rewrite them.

@@ -3,14 +3,16 @@
 import time
 from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from trigger_lite.engine.attempts import cancel_run
-from trigger_lite.engine.replay import replay_run
+from trigger_lite.engine.replay import check_overrides, replay_run
 from trigger_lite.protocol.errors import BadRequest, NotFound, RunNotFound
 from trigger_lite.protocol.runs import Pagination, RunPage
+from trigger_lite.protocol.tasks import MAX_PAYLOAD_BYTES, ReplayRun
 from trigger_lite.store import run_lists
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.runs import find_run_in
@@ -25,10 +27,11 @@ from trigger_lite.web.api.run_views import (
     run_result,
 )
 from trigger_lite.web.auth import environment_of
-from trigger_lite.web.codec import reply, reply_json
+from trigger_lite.web.codec import decode, read_body, reply, reply_json
 from trigger_lite.web.services import Services, services_of
 
 LONGEST_WAIT: Final = 30.0
+_replay_decoder: Final = msgspec.json.Decoder(ReplayRun)
 
 
 async def retrieve_run(request: Request) -> Response:
@@ -62,9 +65,14 @@ async def cancel(request: Request) -> Response:
 
 
 async def replay(request: Request) -> Response:
+    """Replay a run; an empty body changes nothing of it (official clients send none)."""
     services = services_of(request)
     environment = environment_of(request, services.keys)
-    made = await services.store.write(replay_run, environment, request.path_params["run_id"], "api")
+    body = await read_body(request, limit=MAX_PAYLOAD_BYTES)
+    wanted = decode(body, _replay_decoder) if body.strip() else ReplayRun()
+    overrides = check_overrides(wanted, now=time.time_ns() // 1_000_000)
+    run_id = request.path_params["run_id"]
+    made = await services.store.write(replay_run, environment, run_id, "api", overrides)
     return reply_json({"id": made.run_id})
 
 
