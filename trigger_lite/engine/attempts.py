@@ -6,6 +6,7 @@ import msgspec
 
 from trigger_lite.engine import family, lifecycle, slots
 from trigger_lite.engine.lifecycle import Transition
+from trigger_lite.engine.requests import is_over, without_nulls
 from trigger_lite.engine.retry import Retry, decide_retry
 from trigger_lite.engine.run_json import encode_error
 from trigger_lite.protocol.errors import BadRequest, RunNotFound, StaleSnapshot
@@ -13,14 +14,15 @@ from trigger_lite.protocol.execution import Completion
 from trigger_lite.protocol.ids import snapshot_seq
 from trigger_lite.protocol.machines import DEFAULT_MACHINE
 from trigger_lite.protocol.run_errors import ErrorCode, InternalError, RunError, StringError, final_status
+from trigger_lite.protocol.statuses import OWNED_BY_WORKER, RunStatus
 from trigger_lite.protocol.statuses import ExecutionStatus as X
-from trigger_lite.protocol.statuses import RunStatus
-from trigger_lite.protocol.tasks import MAX_ATTEMPTS, MAX_OUTPUT_BYTES
+from trigger_lite.protocol.tasks import MAX_ATTEMPTS, MAX_OUTPUT_BYTES, NO_MAX_DURATION
 from trigger_lite.store import environments, runs
 from trigger_lite.store.runs import RunRow
 from trigger_lite.store.transaction import Tx
 
 CANCELED_BY_USER: Final = "Canceled by user"
+_COMPLETABLE: Final = OWNED_BY_WORKER | {X.PENDING_CANCEL}
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -41,8 +43,8 @@ class Finished(msgspec.Struct, frozen=True):
 def start_attempt(tx: Tx, environment_id: str, run_id: str, snapshot: str, worker_id: str) -> Started:
     """Begin the next attempt of a claimed run (AT-01…04).
 
-    Raises StaleSnapshot when the snapshot is not the newest, BadRequest when the run was never claimed.
-    A repeated start by the worker that made it is answered like the first.
+    Raises StaleSnapshot when the snapshot is not the newest or the run is another worker's, BadRequest when
+    the run was never claimed. A repeated start by the worker that made it is answered like the first.
     """
     run = _named_run(tx, environment_id, run_id)
     seq = snapshot_seq(run_id, snapshot)
@@ -52,6 +54,8 @@ def start_attempt(tx: Tx, environment_id: str, run_id: str, snapshot: str, worke
         raise StaleSnapshot(run_id)
     if not lifecycle.is_legal(X(run.execution_status), Transition.START) or run.worker_id is None:
         raise BadRequest(f"{run_id} is {run.execution_status}; only a run handed to a worker can start")
+    if run.worker_id != worker_id:
+        raise StaleSnapshot(run_id)
     if run.attempt >= MAX_ATTEMPTS:
         error = InternalError(ErrorCode.TASK_RUN_CRASHED, f"A run gets at most {MAX_ATTEMPTS} attempts")
         return Started(fail_run(tx, run, error))
@@ -94,7 +98,9 @@ def complete_attempt(
     run = _named_run(tx, environment_id, run_id)
     if snapshot_seq(run_id, snapshot) != run.snapshot_seq or run.execution_status == X.FINISHED:
         raise StaleSnapshot(run_id)
-    run = _count_usage(tx, run, completion)
+    if X(run.execution_status) not in _COMPLETABLE:
+        raise BadRequest(f"{run_id} is {run.execution_status}; only a run that a worker has can be completed")
+    run = _count_usage(run, completion)
     if run.execution_status == X.PENDING_CANCEL:
         # A late success does not undo a cancel: terminal is final (CN-05).
         return Finished("RUN_FINISHED", finish_cancel(tx, run))
@@ -104,23 +110,24 @@ def complete_attempt(
     return _fail_attempt(tx, run, completion, completion.error)
 
 
-def _count_usage(tx: Tx, run: RunRow, completion: Completion) -> RunRow:
-    """Add up time over attempts (AT-09)."""
+def _count_usage(run: RunRow, completion: Completion) -> RunRow:
+    """Add up time over attempts (AT-09); no attempt lasted longer than any can."""
     if completion.usage is None:
         return run
-    return run._replace(usage_ms=run.usage_ms + max(0, completion.usage.duration_ms))
+    used = min(max(0, completion.usage.duration_ms), NO_MAX_DURATION * 1000)
+    return run._replace(usage_ms=run.usage_ms + used)
 
 
 def _succeed(tx: Tx, run: RunRow, completion: Completion) -> RunRow:
-    if completion.output is not None and len(completion.output) > MAX_OUTPUT_BYTES:
-        message = f"The output is over the limit of {MAX_OUTPUT_BYTES} bytes"
-        return fail_run(tx, run, InternalError(ErrorCode.TASK_OUTPUT_ERROR, message))
     if not lifecycle.is_legal(X(run.execution_status), Transition.SUCCEED):
         raise BadRequest(f"{run.id} is {run.execution_status}; only a started attempt can succeed")
+    if completion.output is not None and is_over(completion.output, MAX_OUTPUT_BYTES):
+        message = f"The output is over the limit of {MAX_OUTPUT_BYTES} bytes"
+        return fail_run(tx, run, InternalError(ErrorCode.TASK_OUTPUT_ERROR, message))
     changes = {
         "worker_id": None,
-        "output": completion.output,
-        "output_type": completion.output_type or "application/json",
+        "output": None if completion.output is None else without_nulls(completion.output),
+        "output_type": without_nulls(completion.output_type or "application/json"),
         "usage_ms": run.usage_ms,
         "completed_at": tx.now,
     }
@@ -136,6 +143,9 @@ def _fail_attempt(tx: Tx, run: RunRow, completion: Completion, error: RunError) 
     retry = decide_retry(run, error, completion.retry, now=tx.now, is_dev=is_dev)
     if retry is None:
         return Finished("RUN_FINISHED", fail_run(tx, run, error, is_dev=is_dev))
+    if not lifecycle.is_legal(X(run.execution_status), Transition.RETRY_LATER):
+        # Left to the start timeout: nothing was attempted, so nothing counts as an attempt.
+        raise BadRequest(f"{run.id} is {run.execution_status}; only a started attempt can be tried again")
     if retry.is_soon and run.execution_status == X.EXECUTING:
         return Finished("RETRY_IMMEDIATELY", _retry_soon(tx, run, error, retry), retry.delay_ms)
     return Finished("RETRY_QUEUED", retry_later(tx, run, error, retry), retry.delay_ms)

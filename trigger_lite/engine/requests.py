@@ -114,19 +114,19 @@ def clamp_max_duration(seconds: float) -> int:
 def check_tags(tags: str | list[str] | None) -> tuple[str, ...]:
     """Return the tags without blanks and repeats. Raises Unprocessable past ten (TR-05)."""
     listed = [tags] if isinstance(tags, str) else tags or []
-    kept = tuple(dict.fromkeys(tag for tag in map(_without_nulls, listed) if tag.strip()))
+    kept = tuple(dict.fromkeys(tag for tag in map(without_nulls, listed) if tag.strip()))
     if len(kept) > MAX_TAGS:
         raise Unprocessable(f"A run can have at most {MAX_TAGS} tags, {len(kept)} were given")
     return kept
 
 
-def _without_nulls(text: str) -> str:
+def without_nulls(text: str) -> str:
     """Return the text without null bytes, which PostgreSQL holds in no column (TR-03)."""
     return text.replace("\0", "") if "\0" in text else text
 
 
 def _clean(text: str | None) -> str | None:
-    return None if text is None else _without_nulls(text)
+    return None if text is None else without_nulls(text)
 
 
 def _payload(body: TriggerTask) -> tuple[str | None, str]:
@@ -138,7 +138,7 @@ def _payload(body: TriggerTask) -> tuple[str | None, str]:
     if payload_type == "application/json":
         text = msgspec.json.encode(payload).decode()
     elif isinstance(payload, str):
-        text = _without_nulls(payload)
+        text = without_nulls(payload)
     else:
         return None, payload_type
     if payload_type == "application/store" and not text:
@@ -164,7 +164,7 @@ def _queue(option: QueueOption | None) -> str | None:
 def _concurrency_key(key: str | int | float | None) -> str | None:
     """Return the key as text; a whole number is written without a fraction (TR-07)."""
     if isinstance(key, str):
-        return _without_nulls(key)
+        return without_nulls(key)
     if isinstance(key, float) and key.is_integer():
         key = int(key)
     return None if key is None else str(key)

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from trigger_lite.engine.requests import known_machine
 from trigger_lite.engine.run_json import decode_retry
 from trigger_lite.protocol.execution import RetryAt
 from trigger_lite.protocol.manifest import RetryConfig
@@ -24,6 +25,8 @@ from trigger_lite.store.runs import RunRow
 SOON_MS: Final = 30_000
 """Below this the same worker makes the next attempt; from here on the run waits in line (AT-18)."""
 STALL_RETRY_MS: Final = 250
+LONGEST_MS: Final = 366 * 86_400_000
+"""No retry waits longer, whatever a worker asks for."""
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -57,7 +60,7 @@ def decide_retry(
     if code in STALLED:
         return None if is_dev else Retry(STALL_RETRY_MS, must_queue=True)
     if asked is not None:
-        return Retry(max(0, asked.delay))
+        return Retry(min(max(0, asked.delay), LONGEST_MS))
     if code in RETRIED_BY_SERVER:
         return Retry(retry_delay_ms(settings, run.id, run.attempt), must_queue=True)
     return None
@@ -72,11 +75,13 @@ def _is_out_of_memory(error: RunError) -> bool:
 def _larger_machine(run: RunRow, settings: RetryConfig | None) -> Retry | None:
     """AT-14: again only on another machine that the task names, while attempts remain."""
     wanted = settings.out_of_memory.machine if settings and settings.out_of_memory else None
-    if wanted is None or wanted == run.machine:
+    if wanted is None or known_machine(wanted) == run.machine:
         return None
     if run.max_attempts is None or run.attempt >= run.max_attempts:
         return None
-    return Retry(retry_delay_ms(settings, run.id, run.attempt), machine=wanted, must_queue=True)
+    return Retry(
+        retry_delay_ms(settings, run.id, run.attempt), machine=known_machine(wanted), must_queue=True
+    )
 
 
 def retry_delay_ms(settings: RetryConfig | None, run_id: str, attempt: int) -> int:
