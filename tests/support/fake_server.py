@@ -118,8 +118,12 @@ class FakeServer:
 
     def send(self, *messages: Message) -> None:
         """Send one frame."""
+        self.send_text(msgspec.json.encode(messages))
+
+    def send_text(self, data: bytes) -> None:
+        """Send any text."""
         assert self._connection is not None, "no worker is connected"
-        self._connection.send(msgspec.json.encode(messages))
+        self._connection.send(data)
 
     async def expect(self, kind: type[M], where: Callable[[M], bool] = lambda message: True) -> M:
         """Wait for the first message of this kind, and return it."""

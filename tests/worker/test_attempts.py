@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.fake_server import FakeServer
@@ -70,6 +71,24 @@ def tidy() -> None:
         time.sleep(60)
     finally:
         print("tidied up", flush=True)
+
+@task
+async def tidy_later() -> None:
+    import asyncio
+    print("started", flush=True)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print("tidied up", flush=True)
+
+@task
+def unspeakable() -> None:
+    logging.getLogger("files").info("found %s", "caf\\udce9.txt", extra={"size": 2**70})
+    raise ValueError("cannot read caf\\udce9.txt")
+
+@task
+def echo(payload: dict) -> dict:
+    return payload
 
 @task
 def polite(ctx: Ctx) -> str:
@@ -205,11 +224,12 @@ async def test_a_cancelled_run_that_listens_ends_at_once(
     assert code_of(complete.completion) is ErrorCode.TASK_RUN_CANCELLED
 
 
+@pytest.mark.parametrize("task", ["tidy", "tidy_later"])
 async def test_a_cancelled_run_that_does_not_listen_is_unwound_by_sigterm(
-    server: FakeServer, start_worker: StartWorker
+    server: FakeServer, start_worker: StartWorker, task: str
 ) -> None:
     start_worker(TASKS, cancel_grace=0.2)
-    run = server.push("tidy")
+    run = server.push(task)
     await server.until(lambda: bool(server.lines_of(run)))
     server.cancel(run)
     complete = await server.completion_of(run)
@@ -287,3 +307,21 @@ async def test_memory_can_be_held_to_the_machine(server: FakeServer, start_worke
     assert code_of((await server.completion_of(run)).completion) is ErrorCode.TASK_PROCESS_OOM_KILLED
     run = server.push("greedy", machine="medium-1x")
     assert (await server.completion_of(run)).completion.ok
+
+
+async def test_large_payloads_and_outputs_pass_whole(server: FakeServer, start_worker: StartWorker) -> None:
+    start_worker(TASKS)
+    payload = {"text": "x" * 3_000_000}
+    output = (await completion(server, "echo", payload)).output
+    assert output is not None and msgspec.json.decode(output) == payload
+
+
+async def test_text_that_is_no_unicode_is_written_out(server: FakeServer, start_worker: StartWorker) -> None:
+    start_worker(TASKS)
+    run = server.push("unspeakable")
+    failed = (await server.completion_of(run)).completion
+    assert isinstance(failed.error, BuiltInError)
+    assert failed.error.message == "cannot read caf\\udce9.txt"
+    (line,) = server.lines_of(run)
+    assert line.message == "found caf\\udce9.txt"
+    assert line.attributes == {"size": str(2**70)}

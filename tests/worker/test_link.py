@@ -215,3 +215,15 @@ async def test_a_server_that_forgot_the_version_is_told_again(
     assert (await server.completion_of(server.push("add", {"a": 1}))).completion.ok
     assert [hello.version_id for hello in server.hellos] == ["worker_1", "worker_2"]
     assert len(server.registered) == 2
+
+
+async def test_a_message_that_is_not_understood_ends_the_connection_with_one_line(
+    server: FakeServer, start_worker: StartWorker
+) -> None:
+    worker = start_worker(TASKS)
+    await worker.line("Connected")
+    server.send_text(b'[{"type":"dance"}]')
+    await worker.line(r"Disconnected\(reason=\"the server said something this worker does not understand")
+    await worker.line("Reconnected")
+    assert (await server.completion_of(server.push("add", {"a": 1}))).completion.ok
+    assert "Traceback" not in worker.output

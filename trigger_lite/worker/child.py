@@ -40,6 +40,7 @@ from trigger_lite.worker.messages import (
 FindTask = Callable[[str], Task[..., Any] | None]
 
 _EXIT_BROKEN: Final = 70
+_WORD: Final = 2**63
 _GB: Final = 1024**3
 
 
@@ -126,7 +127,10 @@ class Child:
 
     def send(self, packet: Packet) -> None:
         """Send one message to the parent, from any thread."""
-        body = self._encoder.encode(packet)
+        try:
+            body = self._encoder.encode(packet)
+        except (UnicodeEncodeError, OverflowError):
+            body = self._encoder.encode(_sendable(msgspec.to_builtins(packet, enc_hook=repr)))
         with self._sending:
             self._frames.send(body)
 
@@ -169,6 +173,24 @@ class Child:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None and not stream.closed:
                 stream.flush()
+
+
+def _sendable(value: Any) -> Any:
+    """Return the value with what has no place on the wire written out.
+
+    That is: undecodable bytes of file names, which Python keeps as lone surrogates, and huge integers.
+    """
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_sendable(key): _sendable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_sendable(item) for item in value]
+        case int() if not -_WORD <= value < _WORD:
+            return str(value)
+        case _:
+            return value
 
 
 def _task_not_found(execution: Execution) -> Completion:

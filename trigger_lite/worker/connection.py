@@ -70,6 +70,13 @@ class WorkerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self, reason: str) -> None:
+        """End the connection without a goodbye; `ended` gives this reason."""
+        if not self.ended.done():
+            self.ended.set_result(ConnectionFailed(reason))
+        if self._transport is not None:
+            self._transport.abort()
+
     # ---- asyncio.Protocol ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -128,24 +135,18 @@ class WorkerConnection(asyncio.Protocol):
             self._transport.close()
 
     def _check_open(self) -> None:
-        self._fail(f"no answer from the server within {OPEN_SECONDS:g} seconds")
+        self.abort(f"no answer from the server within {OPEN_SECONDS:g} seconds")
 
     def _check_silence(self) -> None:
         if self._pinging is not None:
             self._pinging.cancel()
         if self._loop.time() - self._heard_at > SILENCE_SECONDS:
-            self._fail(f"nothing came from the server for {SILENCE_SECONDS:g} seconds")
+            self.abort(f"nothing came from the server for {SILENCE_SECONDS:g} seconds")
             return
         if self._socket.state is OPEN:
             self._socket.send_ping(b"")
             self._write()
         self._pinging = self._loop.call_later(PING_SECONDS, self._check_silence)
-
-    def _fail(self, reason: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(ConnectionFailed(reason))
-        if self._transport is not None:
-            self._transport.abort()
 
     def _reason(self, error: Exception | None) -> ConnectionFailed:
         refusal = self._socket.handshake_exc

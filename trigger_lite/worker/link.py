@@ -10,7 +10,6 @@ import msgspec
 
 from trigger_lite.protocol.worker import (
     PROTOCOL_VERSION,
-    Drain,
     Heartbeat,
     Hello,
     ServerMessage,
@@ -130,20 +129,27 @@ class Link:
 
     def frame_received(self, data: bytes) -> None:
         """Act on one frame."""
-        messages = self._decoder.decode(data)
+        connection = self._connection
+        if connection is None:
+            return  # given up, and what it still had to say with it
+        try:
+            messages = self._decoder.decode(data)
+        except msgspec.DecodeError as error:
+            connection.abort(f"the server said something this worker does not understand: {error}")
+            return
         if self._beating is None:
-            messages = self._take_welcome(messages)
+            messages = self._take_welcome(messages, connection)
         self._dispatch.receive(messages)
 
     # ---- steps ----
 
-    def _take_welcome(self, messages: list[ServerMessage]) -> list[ServerMessage]:
-        assert self._connection is not None
+    def _take_welcome(
+        self, messages: list[ServerMessage], connection: WorkerConnection
+    ) -> list[ServerMessage]:
         for number, message in enumerate(messages):
             if isinstance(message, Welcome):
-                self._welcomed(message, self._connection)
+                self._welcomed(message, connection)
                 return messages[number + 1 :]
-            assert isinstance(message, Drain), "the first message of a server is Welcome"
         return []
 
     def _welcomed(self, welcome: Welcome, connection: WorkerConnection) -> None:
