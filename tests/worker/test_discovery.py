@@ -1,6 +1,10 @@
 """Which files are task files."""
 
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from trigger_lite.worker.discovery import list_task_files
 from trigger_lite.worker.manifest import registration
@@ -64,3 +68,28 @@ def test_a_changed_added_or_removed_file_changes_the_fingerprint(tmp_path: Path)
     (jobs / "more" / "b.py").unlink()
     seen.add(fingerprint(jobs, tmp_path, ()))
     assert len(seen) == 5
+
+
+_LOAD = """
+import sys
+from pathlib import Path
+from trigger_lite.worker.indexing import load
+
+_, index = load(Path(sys.argv[1]), lambda file: None)
+print([task.id for task in index.tasks], [str(fault) for fault in (*index.failures, *index.duplicates)])
+"""
+
+
+def loaded(folder: Path, *, where: Path) -> str:
+    """What a process that works in `where` finds in a folder of tasks."""
+    command = [sys.executable, "-c", _LOAD, str(folder)]
+    return subprocess.run(command, cwd=where, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["jobs.py", "email.py", "send-mail.py", "__init__.py"])
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_file_is_imported_once_whatever_its_name(tmp_path: Path, name: str, depth: int) -> None:
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    (folder / name).write_text("from trigger_lite import task\n\n\n@task\ndef hello() -> None: ...\n")
+    assert loaded(folder, where=folder if depth == 0 else tmp_path) == "['hello'] []"

@@ -105,7 +105,8 @@ def _import_file(path: Path, root: Path) -> None:
             return
         if present is not None and _is_file(present, path):
             return
-    _import_by_location(path)
+    if not any(_is_file(module, path) for module in list(sys.modules.values())):
+        _import_by_location(path)
 
 
 def _module_name(path: Path, root: Path) -> str | None:
@@ -121,12 +122,23 @@ def _is_elsewhere(name: str, path: Path) -> bool:
     """Whether importing `name` would bring another file, such as the standard library's `email`."""
     if name.partition(".")[0] in sys.stdlib_module_names:
         return True
-    spec = importlib.util.find_spec(name)
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return True  # a file beside the folder has the folder's name, such as `jobs.py` in `jobs/`
     return spec is None or spec.origin is None or not os.path.samefile(spec.origin, path)
 
 
 def _is_file(module: ModuleType, path: Path) -> bool:
-    return module.__file__ is not None and os.path.samefile(module.__file__, path)
+    """Whether a module came from a file; some modules have none, or one inside an archive."""
+    file = getattr(module, "__file__", None)
+    return (
+        isinstance(file, str)
+        and os.path.basename(file) == path.name
+        and os.path.realpath(file) == os.path.realpath(path)
+    )
 
 
 def _import_by_location(path: Path) -> None:
