@@ -19,6 +19,7 @@ from trigger_lite.store.run_lists import (
     count_runs,
     encode_cursor,
     list_errors,
+    list_metadata,
     list_rows,
     list_runs,
 )
@@ -220,3 +221,12 @@ def test_rows_and_errors_are_found_by_id(place: Place) -> None:
     errors = place.engine.do(list_errors, [failed, waiting])
     assert list(errors) == [failed] and "no such file" in errors[failed]
     assert place.engine.do(list_errors, []) == {}
+
+
+def test_metadata_is_found_by_id_wherever_it_is_stored(place: Place) -> None:
+    small = place.run(metadata={"size": 1})
+    large = place.run(metadata={"size": "x" * 20_000})
+    without = place.run(payload="y" * 20_000)
+    found = place.engine.do(list_metadata, [small, large, without])
+    assert found == {small: '{"size":1}', large: '{"size":"' + "x" * 20_000 + '"}'}
+    assert place.engine.do(list_metadata, []) == {}

@@ -16,7 +16,7 @@ from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.ids import first_id, is_id, last_id_like
 from trigger_lite.protocol.statuses import TERMINAL, RunStatus
 from trigger_lite.store.runs import RunRow
-from trigger_lite.store.schema import run, run_tag, worker_version
+from trigger_lite.store.schema import run, run_tag, run_value, worker_version
 from trigger_lite.store.transaction import Reader
 
 MANY: Final = 10_000
@@ -107,6 +107,19 @@ def list_errors(tx: Reader, run_ids: list[str]) -> dict[str, str]:
     if not run_ids:
         return {}
     wanted = select(run.c.id, run.c.error).where(run.c.id.in_(run_ids), run.c.error.is_not(None))
+    return {row[0]: row[1] for row in tx.select(wanted)}
+
+
+def list_metadata(tx: Reader, run_ids: list[str]) -> dict[str, str]:
+    """The metadata (JSON) of those of these runs that have some."""
+    if not run_ids:
+        return {}
+    aside = (run_value.c.run_id == run.c.id) & (run_value.c.kind == "metadata") & (run.c.metadata == "")
+    wanted = (
+        select(run.c.id, func.coalesce(run_value.c.data, run.c.metadata))
+        .select_from(run.outerjoin(run_value, aside))
+        .where(run.c.id.in_(run_ids), run.c.metadata.is_not(None))
+    )
     return {row[0]: row[1] for row in tx.select(wanted)}
 
 

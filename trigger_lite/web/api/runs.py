@@ -46,13 +46,14 @@ async def list_runs(request: Request) -> Response:
     environment = environment_of(request, services.keys)
     query = parse_list(environment.id, request.query_params)
 
-    def read(tx: Any) -> tuple[run_lists.RunPage, dict[str, str]]:
+    def read(tx: Any) -> tuple[run_lists.RunPage, dict[str, str], dict[str, str]]:
         page = run_lists.list_runs(tx, query.wanted, size=query.size, after=query.after, before=query.before)
-        return page, read_numbers(tx, page.rows)
+        metadata = run_lists.list_metadata(tx, [row.id for row in page.rows])
+        return page, read_numbers(tx, page.rows), metadata
 
-    page, numbers = await services.store.read(read)
+    page, numbers, metadata = await services.store.read(read)
     summaries = Summaries(environment, numbers, legacy=_is_legacy(request))
-    rows = [summaries.summary(row) for row in page.rows]
+    rows = [summaries.summary(row, metadata.get(row.id)) for row in page.rows]
     return reply(RunPage(rows, Pagination(next=page.next, previous=page.previous)))
 
 
