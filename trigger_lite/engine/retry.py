@@ -91,7 +91,11 @@ def retry_delay_ms(settings: RetryConfig | None, run_id: str, attempt: int) -> i
     longest = 60_000.0 if settings.max_timeout_in_ms is None else settings.max_timeout_in_ms
     factor = 2.0 if settings.factor is None else settings.factor
     spread = 1.0 if settings.randomize is False else _spread(run_id, attempt)
-    return round(min(longest, spread * shortest * factor ** min(attempt - 1, 64)))
+    try:
+        wait = spread * shortest * factor ** (attempt - 1)
+    except OverflowError:
+        wait = longest
+    return round(min(wait, longest, LONGEST_MS))
 
 
 def delivery_delay_ms(run_id: str, deliveries: int) -> int:
