@@ -91,7 +91,8 @@ class ChildProcess:
         """Read what the child says and prints."""
         if not self._reading:
             self._reading = True
-            self._loop.add_reader(self._control, self._read_control)
+            if self._control.fileno() >= 0:
+                self._loop.add_reader(self._control, self._read_control)
             for source, fd in self._outputs.items():
                 self._loop.add_reader(fd, self._read_output, source, fd)
 
@@ -99,7 +100,7 @@ class ChildProcess:
         """Read no more for now; the child waits once the pipes are full."""
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self._control)
+            self._stop_reading_control()
             for fd in self._outputs.values():
                 self._loop.remove_reader(fd)
 
@@ -164,7 +165,8 @@ class ChildProcess:
                 return
 
     def _stop_reading_control(self) -> None:
-        self._loop.remove_reader(self._control)
+        if self._control.fileno() >= 0:  # it is closed already when the child was told to end
+            self._loop.remove_reader(self._control)
 
     def _read_output(self, source: LogSource, fd: int) -> None:
         for _ in range(_CHUNKS_AT_ONCE):
