@@ -5,11 +5,12 @@ A setting `x_y` is the flag `--x-y` of `trigger-lite serve` and the variable `TR
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 PREFIX: Final = "TRIGGER_LITE_"
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 DEFAULT_DATA: Final = Path("trigger-lite-data")
 # Variables of clients, workers and runs: not settings of the server, and not mistakes either.
 NOT_SETTINGS: Final = frozenset(
@@ -21,8 +22,18 @@ class SettingError(Exception):
     """A setting has a name or a value that cannot be used; the message says which and what would be right."""
 
 
-def _setting(default: Any, help_text: str, *, at_least: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help_text, "at_least": at_least})
+def _setting(
+    default: Any,
+    help_text: str,
+    *,
+    at_least: float = 0,
+    at_most: float = float("inf"),
+    begins: tuple[str, ...] = (),
+    words: tuple[str, ...] = (),
+) -> Any:
+    """A setting; a number has a range, an address one of some beginnings, a word is one of some."""
+    limits = {"at_least": at_least, "at_most": at_most, "begins": begins, "words": words}
+    return field(default=default, metadata={"help": help_text, **limits})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +41,16 @@ class Settings:
     """The server's settings; durations in seconds."""
 
     host: str = _setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every network.")
-    port: int = _setting(8030, "Port to listen on; 0 chooses a free one.", at_least=0)
+    port: int = _setting(8030, "Port to listen on; 0 chooses a free one.", at_most=65_535)
     data: Path = _setting(DEFAULT_DATA, "Folder of the whole installation.")  # noqa: RUF009 - a field, and a Path is immutable
-    database_url: str | None = _setting(None, "PostgreSQL URL; without it, SQLite in the data folder.")
-    public_url: str | None = _setting(None, "Address at which browsers and workers reach the server.")
+    database_url: str | None = _setting(
+        None,
+        "PostgreSQL URL; without it, SQLite in the data folder.",
+        begins=("postgresql://", "postgres://"),
+    )
+    public_url: str | None = _setting(
+        None, "Address at which browsers and workers reach the server.", begins=("http://", "https://")
+    )
     concurrency: int = _setting(100, "Runs one environment may execute at once.", at_least=1)
     start_timeout: float = _setting(60.0, "A run handed to a worker must start within this.", at_least=0.1)
     run_timeout: float = _setting(
@@ -41,7 +58,9 @@ class Settings:
     )
     cancel_timeout: float = _setting(60.0, "A cancel not confirmed within this is finished.", at_least=0.1)
     inbox: int = _setting(2000, "Writes that may wait before requests are answered 503.", at_least=1)
-    log_level: str = _setting("info", "What the server says: debug, info, warning or error.")
+    log_level: str = _setting(
+        "info", "What the server says: debug, info, warning or error.", words=LOG_LEVELS
+    )
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -68,7 +87,7 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> S
         if given is None:
             given, origin = environment.get(variable), variable
         if given is not None:
-            values[setting.name] = _convert(given, setting.type, setting.metadata["at_least"], origin)
+            values[setting.name] = _convert(given, setting, origin)
     return Settings(**values)
 
 
@@ -80,14 +99,29 @@ def _check_known(variable: str) -> None:
         raise SettingError(f"{variable} is not a setting{hint}")
 
 
-def _convert(given: Any, kind: Any, at_least: float | None, origin: str) -> Any:
-    wanted = {int: "a whole number", float: "a number of seconds"}.get(kind)
-    if wanted is None:
-        return Path(given) if kind is Path else str(given)
+def _convert(given: Any, setting: "Field[Any]", origin: str) -> Any:
+    if setting.type is Path:
+        return Path(given)
+    if setting.type in (int, float):
+        return _number(given, setting, origin)
+    begins, words = setting.metadata["begins"], setting.metadata["words"]
+    if begins and not str(given).startswith(begins):
+        raise SettingError(f"{origin} is {given!r}, but must begin with {' or '.join(begins)}")
+    if words and given not in words:
+        raise SettingError(f"{origin} is {given!r}, but must be one of {', '.join(words)}")
+    return str(given)
+
+
+def _number(given: Any, setting: "Field[Any]", origin: str) -> Any:
+    kind: Any = setting.type
     try:
         number = kind(given)
     except ValueError:
+        wanted = "a whole number" if kind is int else "a number of seconds"
         raise SettingError(f"{origin} is {given!r}, but must be {wanted}") from None
-    if at_least is not None and number < at_least:
-        raise SettingError(f"{origin} is {given}, but must be at least {at_least:g}")
+    least, most = setting.metadata["at_least"], setting.metadata["at_most"]
+    if not number >= least:  # so that NaN is refused, too
+        raise SettingError(f"{origin} is {given}, but must be at least {least:g}")
+    if number > most:
+        raise SettingError(f"{origin} is {given}, but must be at most {most:g}")
     return number

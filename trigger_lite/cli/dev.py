@@ -31,10 +31,12 @@ Then, in another terminal:
 def command(ctx: click.Context, *, directory: Path | None, concurrency: int | None) -> None:
     """Run the tasks of a folder in the dev environment, and again whenever a file changes."""
     from trigger_lite.cli.api import open_api
+    from trigger_lite.cli.tasks_folder import project_folder, project_of, tasks_folder
     from trigger_lite.cli.work import work, worker_settings
     from trigger_lite.cli.worker_lines import DevPrinter
 
-    folder = tasks_folder(directory)
+    folder = project_folder() if directory is None else tasks_folder(directory)
+    project = project_of(folder)
     api = open_api(ctx, environment="dev")
     target, identity = api.target, api.whoami()
     if identity.type != "DEVELOPMENT":
@@ -46,30 +48,7 @@ def command(ctx: click.Context, *, directory: Path | None, concurrency: int | No
         f"{click.style('trigger-lite dev', bold=True)} {__version__}  {dim(_shown(folder))}  →  {target.url}"
     )
     settings = worker_settings(target, folder, concurrency=concurrency, name=None, watch=True)
-    ctx.exit(work(settings, DevPrinter()))
-
-
-def tasks_folder(directory: Path | None) -> Path:
-    """Return the folder whose tasks to run: the one that is named, else the project's.
-
-    Raises BadInput when there is neither.
-    """
-    from trigger_lite.cli.serve import check_tasks_folder
-    from trigger_lite.worker.project import CONFIG_FILE, ProjectConfigError, find_project
-
-    if directory is not None:
-        check_tasks_folder(directory)
-        return directory
-    try:
-        project = find_project(Path.cwd())
-    except ProjectConfigError as error:
-        raise BadInput(str(error)) from error
-    if project.root == Path.cwd() and not (project.dirs or (project.root / CONFIG_FILE).is_file()):
-        raise BadInput(
-            f"Which tasks? There is no {CONFIG_FILE}, and no [tool.trigger-lite] in a pyproject.toml, "
-            "here or above; name a folder: trigger-lite dev jobs/"
-        )
-    return project.root
+    ctx.exit(work(settings, DevPrinter(retries=project.dev.retries)))
 
 
 def _shown(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """`trigger-lite serve`."""
 
 import os
-import sys
+import time
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,13 +11,13 @@ import click
 from trigger_lite.cli.failures import BadInput
 from trigger_lite.cli.options import Collected, NearestChoice, collected, with_options
 from trigger_lite.cli.output import dim
-from trigger_lite.config import SettingError, Settings, load_settings
+from trigger_lite.cli.tasks_folder import project_of, tasks_folder
+from trigger_lite.config import LOG_LEVELS, SettingError, Settings, load_settings
 from trigger_lite.protocol.version import __version__
 
 if TYPE_CHECKING:
     from trigger_lite.server import ServerInfo
 
-LEVELS: Final = ("debug", "info", "warning", "error")
 _LABEL_WIDTH: Final = 12
 
 
@@ -35,7 +35,7 @@ def _setting_option(setting: "Field[Any]") -> click.Option:
         "settings",
         "--" + setting.name.replace("_", "-"),
         setting.name,
-        type=NearestChoice(LEVELS, "a level") if is_level else click.STRING,
+        type=NearestChoice(LOG_LEVELS, "a level") if is_level else click.STRING,
         metavar=_METAVARS.get(setting.type, "TEXT") if not is_level else "LEVEL",
         help_text=text,
     )
@@ -65,29 +65,16 @@ def command(ctx: click.Context, *, directory: Path | None, json_logs: bool) -> N
     """Run the server; with DIR, also a worker for the tasks in that folder (environment prod)."""
     settings = _settings(collected(ctx, "settings"))
     if directory is not None:
-        check_tasks_folder(directory)
+        project_of(tasks_folder(directory))
     _say_logs(settings.log_level, json_logs=json_logs)
     ctx.exit(_serve(settings, directory, json_logs=json_logs))
 
 
-def check_tasks_folder(directory: Path) -> None:
-    """Raise BadInput when a folder of tasks is none."""
-    if not directory.exists():
-        raise BadInput(f"There is no folder {str(directory)!r}; name the folder that holds your tasks")
-    if not directory.is_dir():
-        raise BadInput(
-            f"{str(directory)!r} is a file; name the folder that holds it: {str(directory.parent)!r}"
-        )
-
-
 def _settings(flags: dict[str, Any]) -> Settings:
     try:
-        settings = load_settings(flags, os.environ)
+        return load_settings(flags, os.environ)
     except SettingError as error:
         raise BadInput(str(error)) from error
-    if settings.log_level not in LEVELS:
-        raise BadInput(f"TRIGGER_LITE_LOG_LEVEL is {settings.log_level!r}; there are {', '.join(LEVELS)}")
-    return settings
 
 
 def _say_logs(level: str, *, json_logs: bool) -> None:
@@ -99,6 +86,7 @@ def _say_logs(level: str, *, json_logs: bool) -> None:
 def _serve(settings: Settings, directory: Path | None, *, json_logs: bool) -> int:
     """Serve until told to stop; raises BadInput for what the server refuses to start with."""
     from trigger_lite.server import CannotListen, WorkerBeside, serve
+    from trigger_lite.store.database import DatabaseUnusable
     from trigger_lite.store.folder import FolderUnusable
     from trigger_lite.store.migrate import DatabaseTooNew
 
@@ -116,7 +104,7 @@ def _serve(settings: Settings, directory: Path | None, *, json_logs: bool) -> in
 
     try:
         return serve(settings, ready=ready, beside=beside)
-    except (CannotListen, FolderUnusable, DatabaseTooNew) as error:
+    except (CannotListen, FolderUnusable, DatabaseTooNew, DatabaseUnusable) as error:
         raise BadInput(str(error)) from error
 
 
@@ -146,8 +134,7 @@ def _data_hint(data: Path) -> str:
 
 
 def _print_line(line: str) -> None:
-    click.echo(line)
-    sys.stdout.flush()
+    click.echo(f"{dim(time.strftime('%H:%M:%S'))} {click.style(line, fg='yellow')}")
 
 
 def _log_line(line: str) -> None:

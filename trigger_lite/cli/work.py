@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from trigger_lite.cli.failures import BadInput
+from trigger_lite.cli.api import Api
+from trigger_lite.cli.failures import BadInput, CommandFailed
 from trigger_lite.cli.target import Target
+from trigger_lite.sdk.errors import ConnectionFailed
 from trigger_lite.worker.events import WorkerObserver
-from trigger_lite.worker.project import ProjectConfigError
 from trigger_lite.worker.settings import WorkerSettings
 
 
@@ -20,11 +21,25 @@ def worker_settings(
     return settings if name is None else replace(settings, name=name)
 
 
+def refuse_unknown_key(target: Target) -> None:
+    """Raise BadInput when the server answers that it does not know the key.
+
+    A server that does not answer yet is no mistake: the worker waits for it.
+    """
+    api = Api(target, attempts=1)
+    try:
+        api.whoami()
+    except BadInput as error:
+        if not isinstance(error.__cause__, ConnectionFailed):
+            raise
+    except CommandFailed:
+        return  # the server is in trouble: the worker tries again and says so
+    finally:
+        api.close()
+
+
 def work(settings: WorkerSettings, observer: WorkerObserver) -> int:
-    """Run a worker until it is told to stop; return its exit code. Raises BadInput for what it refuses."""
+    """Run a worker until it is told to stop; return its exit code, 2 when there is nothing it can run."""
     from trigger_lite.worker.run import run_worker
 
-    try:
-        return run_worker(settings, observer)
-    except ProjectConfigError as error:
-        raise BadInput(str(error)) from error
+    return run_worker(settings, observer)

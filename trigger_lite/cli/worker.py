@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from trigger_lite.cli.options import server_options, with_options
+from trigger_lite.cli.target import find_target
 
 
 @click.command(
@@ -40,14 +41,13 @@ def command(
     json_logs: bool,
 ) -> None:
     """Run the tasks in DIR for a server, here or elsewhere."""
-    from trigger_lite.cli.serve import check_tasks_folder
-    from trigger_lite.cli.target import find_target
-
-    check_tasks_folder(directory)
-    target = find_target(ctx)
-    from trigger_lite.cli.work import work, worker_settings
+    from trigger_lite.cli.tasks_folder import project_of, tasks_folder
+    from trigger_lite.cli.work import refuse_unknown_key, work, worker_settings
     from trigger_lite.cli.worker_lines import JsonPrinter, ProblemPrinter, WorkerPrinter
 
+    project_of(tasks_folder(directory))
+    target = find_target(ctx)
+    refuse_unknown_key(target)
     settings = worker_settings(target, directory, concurrency=concurrency, name=name, watch=False)
     observer = JsonPrinter() if json_logs else ProblemPrinter() if quiet else WorkerPrinter()
     ctx.exit(work(settings, observer))

@@ -12,6 +12,7 @@ import msgspec
 from trigger_lite.cli.log_lines import level_text
 from trigger_lite.cli.output import dim, printable, reason_text
 from trigger_lite.cli.times import spoken_seconds
+from trigger_lite.protocol.run_errors import ErrorCode
 from trigger_lite.worker.events import (
     Connected,
     Disconnected,
@@ -30,6 +31,8 @@ from trigger_lite.worker.events import (
     WorkerObserver,
 )
 
+_NO_RETRIES: Final = """
+         No attempt is made again in dev. To have that, write in trigger.toml:  [dev]  retries = true"""
 _LINES_PER_SECOND: Final = 20
 _SHOWN_TASKS: Final = 12
 _LEVELS_WORTH_A_WORD: Final = frozenset({"DEBUG", "TRACE", "WARN", "ERROR"})
@@ -42,11 +45,16 @@ def print_line(line: str) -> None:
 
 
 class DevPrinter(WorkerObserver):
-    """Prints each run's whole life: start, every line it prints, end."""
+    """Prints each run's whole life: start, every line it prints, end.
 
-    def __init__(self, write: Print = print_line) -> None:
+    `retries` tells whether failed attempts are made again; if not, the first failure says how to have that.
+    """
+
+    def __init__(self, write: Print = print_line, *, retries: bool = True) -> None:
         self._write = write
+        self._hint = "" if retries else _NO_RETRIES
         self._tasks: frozenset[str] = frozenset()
+        self._last_fault = ""
 
     def notice(self, event: WorkerEvent) -> None:
         match event:
@@ -55,7 +63,7 @@ class DevPrinter(WorkerObserver):
                 name = f"{_run_name(event.task, event.run)}{attempt}"
                 text = f"{click.style('▶', fg='cyan')} {name}  {dim(event.run)}"
             case RunFinished():
-                text = _finished(event)
+                text = _finished(event) + self._hint_once(event)
             case LogPrinted():
                 text = _printed(event)
             case Registered():
@@ -66,10 +74,20 @@ class DevPrinter(WorkerObserver):
                     f"{click.style('↻', fg='cyan')} reloaded as version {event.version}{self._changes(event)}"
                 )
                 self._tasks = frozenset(event.tasks)
+            case ReloadFailed() if event.reason == self._last_fault:
+                text = f"{_cross()} not reloaded; the version before stays"
             case _:
                 text = worker_text(event)
+        if isinstance(event, ImportFailed | DuplicateTask):
+            self._last_fault = str(event)
         if text:
             self._write(f"{_now()} {text}")
+
+    def _hint_once(self, event: RunFinished) -> str:
+        if event.error is None or is_cancellation(event.error):
+            return ""
+        hint, self._hint = self._hint, ""
+        return hint
 
     def _changes(self, event: Reloaded) -> str:
         new, gone = set(event.tasks) - self._tasks, self._tasks - set(event.tasks)
@@ -113,7 +131,7 @@ class WorkerPrinter(WorkerObserver):
             timer = threading.Timer(1.0, self._tell_counted)
             timer.daemon = True
             timer.start()
-        self._counted["failed" if event.error else "completed"] += 1
+        self._counted[_outcome(event)] += 1
 
     def _tell_counted(self) -> None:
         with self._lock:
@@ -176,6 +194,11 @@ def worker_text(event: WorkerEvent) -> str:
             return ""
 
 
+def is_cancellation(error: str) -> bool:
+    """Tell whether an attempt's error says that somebody cancelled the run."""
+    return ErrorCode.TASK_RUN_CANCELLED in error
+
+
 def _place(event: ImportFailed) -> str:
     return click.style(printable(f"{event.file}:{event.line}"), bold=True)
 
@@ -192,7 +215,15 @@ def _finished(event: RunFinished) -> str:
     name, took = _run_name(event.task, event.run), spoken_seconds(event.seconds)
     if event.error is None:
         return f"{click.style('✓', fg='green')} {name} completed in {took}"
+    if is_cancellation(event.error):
+        return f"{click.style('–', fg='yellow')} {name} cancelled after {took}"
     return f"{_cross()} {name} attempt {event.attempt} failed after {took}: {reason_text(event.error)}"
+
+
+def _outcome(event: RunFinished) -> str:
+    if event.error is None:
+        return "completed"
+    return "cancelled" if is_cancellation(event.error) else "failed"
 
 
 def _printed(event: LogPrinted) -> str:

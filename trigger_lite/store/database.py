@@ -16,6 +16,10 @@ READERS = 4
 """Connections that read at once; a page needs one for a few milliseconds."""
 
 
+class DatabaseUnusable(Exception):
+    """The database cannot be opened; the message says why and what to do."""
+
+
 class SqliteDatabase:
     """One file. `synchronous` is FULL for what must survive a power cut, NORMAL for what may not."""
 
@@ -28,9 +32,14 @@ class SqliteDatabase:
     def connect(self) -> Connection:
         import sqlite3
 
-        connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
-        for pragma in (*SQLITE_WRITER, f"PRAGMA synchronous = {self._synchronous}"):
-            connection.execute(pragma)
+        try:
+            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
+            for pragma in (*SQLITE_WRITER, f"PRAGMA synchronous = {self._synchronous}"):
+                connection.execute(pragma)
+        except sqlite3.DatabaseError as error:
+            raise DatabaseUnusable(
+                f"The database {self._path} cannot be opened: {error}. Restore it from a backup."
+            ) from error
         self._path.chmod(0o600)
         return connection
 
@@ -61,10 +70,17 @@ class PostgresDatabase:
         self._lease = lease
 
     def connect(self) -> Connection:
-        import psycopg
-
+        try:
+            import psycopg
+        except ImportError as error:
+            raise DatabaseUnusable(
+                "PostgreSQL needs a driver; install it with: pip install 'trigger-lite[postgres]'"
+            ) from error
         plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = psycopg.connect(plain, autocommit=True)
+        try:
+            connection = psycopg.connect(plain, autocommit=True)
+        except psycopg.OperationalError as error:
+            raise DatabaseUnusable(f"{self._url!r} cannot be reached: {error}") from error
         connection.execute("SELECT pg_advisory_lock(%s)", (self._lease,))
         return PsycopgConnection(connection)
 
