@@ -8,7 +8,7 @@ from trigger_lite.engine import family, lifecycle, slots
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.requests import is_over, without_nulls
 from trigger_lite.engine.retry import Retry, decide_retry
-from trigger_lite.engine.run_json import encode_error
+from trigger_lite.engine.run_json import decode_error, encode_error
 from trigger_lite.protocol.errors import BadRequest, RunNotFound, StaleSnapshot
 from trigger_lite.protocol.execution import Completion
 from trigger_lite.protocol.ids import snapshot_seq
@@ -223,14 +223,16 @@ def finish_cancel(tx: Tx, run: RunRow) -> RunRow:
         description="Cancel confirmed",
         changes={"worker_id": None, "completed_at": tx.now, "usage_ms": run.usage_ms},
     )
-    family.cancel_children(tx, run, CANCELED_BY_USER)
+    family.cancel_children(tx, run, _reason_of_cancel(tx, run))
     return moved
+
+
+def _reason_of_cancel(tx: Tx, run: RunRow) -> str:
+    text = runs.get_data(tx, run.id).error
+    error = None if text is None else decode_error(text)
+    return error.raw if isinstance(error, StringError) else CANCELED_BY_USER
 
 
 def cancel_run(tx: Tx, environment_id: str, run_id: str, reason: str = CANCELED_BY_USER) -> RunRow:
     """Cancel a run; one that is over is left alone (CN-01…06). Raises RunNotFound."""
-    return family.cancel(tx, _named_run(tx, environment_id, run_id), reason)
-
-
-def cancel_error(reason: str) -> str:
-    return encode_error(StringError(reason))
+    return family.cancel(tx, _named_run(tx, environment_id, run_id), without_nulls(reason))

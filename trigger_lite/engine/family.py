@@ -1,5 +1,8 @@
 """Cancelling a run and what it started (CN-01…06). Apart from `attempts`, which cancels children too."""
 
+from collections.abc import Iterator
+from typing import Final
+
 from trigger_lite.engine import lifecycle, slots
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.run_json import encode_error
@@ -9,27 +12,47 @@ from trigger_lite.store import runs
 from trigger_lite.store.runs import RunRow
 from trigger_lite.store.transaction import Tx
 
-_CHILDREN_AT_ONCE = 1_000
-"""Children cancelled with their parent in one transaction."""
+CHILDREN_AT_ONCE: Final = 200
+"""Children read at once; all that are not over are cancelled, page after page."""
 
 
 def cancel(tx: Tx, run: RunRow, reason: str) -> RunRow:
-    """Cancel a run that is not over: at once when no worker owns it, else by asking the worker."""
+    """Cancel a run that is not over: at once when no worker owns it, else by asking the worker.
+
+    What is cancelled at once takes its unfinished children with it (CN-04).
+    """
     if RunStatus(run.status) in TERMINAL:
         return run
     if ExecutionStatus(run.execution_status) in OWNED_BY_WORKER:
         return _request(tx, run, reason)
-    return _finish(tx, run, reason)
+    finished = _finish(tx, run, reason)
+    cancel_children(tx, finished, reason)
+    return finished
 
 
 def cancel_children(tx: Tx, parent: RunRow, reason: str) -> None:
-    """Cancel the unfinished children of a run, and theirs."""
-    for child in runs.list_children(tx, parent.id, count=_CHILDREN_AT_ONCE):
-        cancel(tx, child, reason)
+    """Cancel the unfinished children of a run, and theirs; those that a worker has, once it confirms.
+
+    Not recursive: a run that starts its like may have descendants of any depth.
+    """
+    finished = [parent.id]
+    while finished:
+        for child in _unfinished_children(tx, finished.pop()):
+            if ExecutionStatus(child.execution_status) in OWNED_BY_WORKER:
+                _request(tx, child, reason)
+            else:
+                finished.append(_finish(tx, child, reason).id)
+
+
+def _unfinished_children(tx: Tx, parent_id: str) -> Iterator[RunRow]:
+    after = ""
+    while page := runs.list_unfinished_children(tx, parent_id, after=after, count=CHILDREN_AT_ONCE):
+        yield from (child for child in page if RunStatus(child.status) not in TERMINAL)
+        after = page[-1].id
 
 
 def _request(tx: Tx, run: RunRow, reason: str) -> RunRow:
-    """CANCELED at once, the slot free at once; the worker confirms the rest (CN-03)."""
+    """CANCELED at once, the slot free at once; the worker confirms the rest (CN-03), the children follow."""
     moved = lifecycle.move(
         tx,
         run,
@@ -57,5 +80,4 @@ def _finish(tx: Tx, run: RunRow, reason: str) -> RunRow:
     )
     if run.queued:
         slots.leave_line(tx, run)
-    cancel_children(tx, run, reason)
     return moved

@@ -140,6 +140,12 @@ _PENDING_THIS_VERSION = Query(
     RunRow,
 )
 _CHILDREN = Query(_RUN + " WHERE parent_id = :parent_id ORDER BY id LIMIT :count", RunRow)
+_UNFINISHED_CHILDREN = Query(
+    _RUN
+    + """ WHERE parent_id = :parent_id AND id > :after AND completed_at IS NULL
+          ORDER BY id LIMIT :count""",
+    RunRow,
+)
 _INSERT_TAG = Statement(
     """INSERT INTO run_tag (environment_id, tag, run_id) VALUES (:environment_id, :tag, :run_id)
        ON CONFLICT DO NOTHING"""
@@ -277,6 +283,11 @@ def list_pending_this_version(
 
 def list_children(tx: Reader, parent_id: str, *, count: int) -> list[RunRow]:
     return tx.all(_CHILDREN, parent_id=parent_id, count=count)
+
+
+def list_unfinished_children(tx: Reader, parent_id: str, *, after: str, count: int) -> list[RunRow]:
+    """Children of a run that are not over, those with an id above `after`."""
+    return tx.all(_UNFINISHED_CHILDREN, parent_id=parent_id, after=after, count=count)
 
 
 def insert_snapshot(tx: Tx, snapshot: SnapshotRow) -> None:
