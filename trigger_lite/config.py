@@ -106,7 +106,8 @@ def _convert(given: Any, setting: "Field[Any]", origin: str) -> Any:
         return _number(given, setting, origin)
     begins, words = setting.metadata["begins"], setting.metadata["words"]
     if begins and not str(given).startswith(begins):
-        raise SettingError(f"{origin} is {given!r}, but must begin with {' or '.join(begins)}")
+        start = str(given).partition("://")[0][:20]  # the rest may hold a password
+        raise SettingError(f"{origin} begins with {start!r}, but must begin with {' or '.join(begins)}")
     if words and given not in words:
         raise SettingError(f"{origin} is {given!r}, but must be one of {', '.join(words)}")
     return str(given)

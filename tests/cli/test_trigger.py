@@ -71,7 +71,7 @@ def test_every_option_reaches_the_server(run: RunCommand, accepting: FakeServer)
         "--max-duration": "90",
         "--metadata": '{"rows": 0}',
         "--idempotency-key": "monday",
-        "--idempotency-ttl": "1h",
+        "--idempotency-key-ttl": "1h",
     }
     flat = [part for pair in options.items() for part in pair]
     assert run("trigger", "resize", "{}", "--tag", "a", "--tag", "b", *flat).code == 0

@@ -19,13 +19,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Collected(click.Option):
     """An option whose value goes into a group of values, asked for by `collected`, and not to the command."""
 
-    def __init__(self, group: str, *declarations: str, help_text: str, **settings: Any) -> None:
+    def __init__(
+        self,
+        group: str,
+        *names: str,
+        help_text: str,
+        type: click.ParamType[Any] = click.STRING,
+        metavar: str | None = None,
+        multiple: bool = False,
+    ) -> None:
         def collect(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
             if value is not None and value != ():
                 ctx.meta.setdefault(f"trigger_lite.{group}", {})[param.name] = value
             return value
 
-        super().__init__(list(declarations), help=help_text, expose_value=False, callback=collect, **settings)
+        super().__init__(
+            list(names),
+            help=help_text,
+            type=type,
+            metavar=metavar,
+            multiple=multiple,
+            expose_value=False,
+            callback=collect,
+        )
 
 
 def collected(ctx: click.Context, group: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The options of one trigger, as the command line has them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -11,66 +11,46 @@ from trigger_lite.cli.payloads import check_json
 from trigger_lite.protocol.machines import PRESETS
 from trigger_lite.protocol.tasks import MAX_ATTEMPTS, TriggerOptions
 
-_GROUP = "run"
+_GROUP: Final = "run"
+
+
+class _Row(NamedTuple):
+    """An option: its name, the type of its value, what stands for the value in the help, and the help."""
+
+    name: str
+    type: click.ParamType[Any]
+    metavar: str | None
+    help: str
+
+
+_ROWS: Final = (
+    _Row("--delay", MomentType(in_past=False), None, "Start after this long, or at this time."),
+    _Row("--ttl", DurationType(), None, "Expire when not started within this."),
+    _Row("--queue", click.STRING, "NAME", "Another queue than the task's."),
+    _Row(
+        "--concurrency-key", click.STRING, "TEXT", "Runs of one key have a limit of their own in the queue."
+    ),
+    _Row("--idempotency-key", click.STRING, "TEXT", "A second trigger with this key returns the first run."),
+    _Row(
+        "--idempotency-key-ttl", DurationType(), None, "How long the key is remembered.  [default: 30 days]"
+    ),
+    _Row("--priority", click.FLOAT, "SECONDS", "Go this much earlier than its time says."),
+    _Row("--machine", NearestChoice(PRESETS, "a machine"), "NAME", "Such as small-1x."),
+    _Row("--max-attempts", click.IntRange(1, MAX_ATTEMPTS), "N", "Attempts in all; 1 for no retry."),
+    _Row("--max-duration", DurationType(), None, "How long one attempt may take."),
+    _Row("--metadata", click.STRING, "JSON", "What the run's metadata begins with."),
+)
 
 
 def run_options() -> list[click.Option]:
     """Return the options that say how a run is to be made."""
-    return [
-        Collected(
-            _GROUP,
-            "--delay",
-            type=MomentType(in_past=False),
-            help_text="Start after this long, or at this time.",
-        ),
-        Collected(_GROUP, "--ttl", type=DurationType(), help_text="Expire when not started within this."),
-        Collected(
-            _GROUP, "--tag", "tags", multiple=True, metavar="TAG", help_text="Tag of the run; repeatable."
-        ),
-        Collected(_GROUP, "--queue", metavar="NAME", help_text="Another queue than the task's."),
-        Collected(
-            _GROUP,
-            "--concurrency-key",
-            metavar="TEXT",
-            help_text="Runs of one key have a limit of their own in the queue.",
-        ),
-        Collected(
-            _GROUP,
-            "--idempotency-key",
-            metavar="TEXT",
-            help_text="A second trigger with this key returns the first run.",
-        ),
-        Collected(
-            _GROUP,
-            "--idempotency-ttl",
-            "idempotency_key_ttl",
-            type=DurationType(),
-            help_text="How long the key is remembered.  [default: 30 days]",
-        ),
-        Collected(
-            _GROUP,
-            "--priority",
-            type=float,
-            metavar="SECONDS",
-            help_text="Go this much earlier than its time says.",
-        ),
-        Collected(
-            _GROUP,
-            "--machine",
-            type=NearestChoice(PRESETS, "a machine"),
-            metavar="NAME",
-            help_text="Such as small-1x.",
-        ),
-        Collected(
-            _GROUP,
-            "--max-attempts",
-            type=click.IntRange(1, MAX_ATTEMPTS),
-            metavar="N",
-            help_text="Attempts in all; 1: no retry.",
-        ),
-        Collected(_GROUP, "--max-duration", type=DurationType(), help_text="How long one attempt may take."),
-        Collected(_GROUP, "--metadata", metavar="JSON", help_text="What the run's metadata begins with."),
+    tag = Collected(
+        _GROUP, "--tag", "tags", multiple=True, metavar="TAG", help_text="Tag of the run; repeatable."
+    )
+    rest = [
+        Collected(_GROUP, row.name, type=row.type, metavar=row.metavar, help_text=row.help) for row in _ROWS
     ]
+    return [tag, *rest]
 
 
 def trigger_options(ctx: click.Context) -> TriggerOptions:

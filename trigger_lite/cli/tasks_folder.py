@@ -21,7 +21,7 @@ def tasks_folder(directory: Path) -> Path:
 
 
 def project_folder() -> Path:
-    """Return the folder of the project that this command was called in; raises BadInput when there is none."""
+    """Return the folder of the project that this command was called in; raises BadInput without one."""
     from trigger_lite.worker.project import CONFIG_FILE
 
     here = Path.cwd()
