@@ -146,6 +146,7 @@
 
   const ready = () => {
     follow();
+    $(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
     const box = $("#keys-on");
     if (box) {
       box.checked = keysOn();

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final, NamedTuple
 
 from trigger_lite.engine.run_json import decode_error, decode_tags
-from trigger_lite.protocol.run_errors import api_error
+from trigger_lite.protocol.run_errors import InternalError, api_error
 from trigger_lite.protocol.statuses import ExecutionStatus, RunStatus
 from trigger_lite.store.run_lists import MANY, RunPage
 from trigger_lite.store.runs import RunRow
@@ -130,14 +130,13 @@ class ListFacts(NamedTuple):
 def row_view(run: RunRow, error: str | None, *, slug: str, now: int) -> RowView:
     """Return one row; `error` is the run's stored error."""
     tags = decode_tags(run.tags)
-    most = run.max_attempts or max(run.attempt, 1)
     return RowView(
         id=run.id,
         short=short_id(run.id),
         href=f"/{slug}/runs/{run.id}",
         task=shown(run.task_id, 256),
         status=status_view(run),
-        tries=f"{run.attempt}/{most}",
+        tries=tries_of(run),
         tags=tuple(shown(tag, 40) for tag in tags[:_TAGS_SHOWN]),
         hidden_tags=max(0, len(tags) - _TAGS_SHOWN),
         queue=shown(run.queue_name.removeprefix("task/"), 128),
@@ -151,6 +150,13 @@ def row_view(run: RunRow, error: str | None, *, slug: str, now: int) -> RowView:
     )
 
 
+def tries_of(run: RunRow) -> str:
+    """Return attempts made and allowed; how many are allowed is known from the first claim on."""
+    if run.max_attempts is None:
+        return str(run.attempt) if run.attempt else "–"
+    return f"{run.attempt}/{run.max_attempts}"
+
+
 _RED: Final = frozenset(TABS[4].statuses)
 
 
@@ -158,8 +164,11 @@ def cause_of(error: str | None) -> str:
     """Return the one line that says why a run failed."""
     if error is None:
         return ""
-    decoded = api_error(decode_error(error))
-    return one_line(f"{decoded.name}: {decoded.message}" if decoded.name else decoded.message)
+    decoded = decode_error(error)
+    if isinstance(decoded, InternalError):
+        return one_line(f"{decoded.code}: {decoded.message}" if decoded.message else decoded.code)
+    plain = api_error(decoded)
+    return one_line(f"{plain.name}: {plain.message}" if plain.name else plain.message)
 
 
 def wait_of(run: RunRow, now: int) -> Timing:

@@ -37,15 +37,12 @@ class RunFacts(NamedTuple):
 
 @dataclass(frozen=True)
 class HeadView:
-    """The top of the page. `reason_*` say why the run is in its present state, with a countdown between."""
+    """The top of the page: which run, how it stands, and what one can do to it."""
 
     id: str
     task: str
     task_href: str
     status: StatusView
-    reason: str
-    reason_until: Timing | None
-    reason_more: str
     took: Timing
     can_cancel: bool
     cancel_href: str
@@ -66,6 +63,11 @@ class StepView:
 
 @dataclass(frozen=True)
 class TimelineView:
+    """The strip: why the run is in its present state, with a countdown inside, and how it came there."""
+
+    reason: str
+    reason_until: Timing | None
+    reason_more: str
     steps: tuple[StepView, ...]
     hidden: int
 
@@ -183,17 +185,13 @@ def run_view(facts: RunFacts, *, slug: str, now: int, log: LogView, live_href: s
 
 
 def head_view(facts: RunFacts, *, slug: str, now: int) -> HeadView:
-    run, reason = facts.run, facts.reason
-    until = None if reason.until is None else Timing(duration(reason.until - now), until=reason.until)
+    run = facts.run
     base = f"/{slug}/runs/{run.id}"
     return HeadView(
         id=run.id,
         task=shown(run.task_id, 256),
         task_href=_list_href(slug, "task", run.task_id),
         status=status_view(run),
-        reason=shown(reason.text, 300),
-        reason_until=until,
-        reason_more=shown(reason.more, 300),
         took=took_of(run, now),
         can_cancel=RunStatus(run.status) not in TERMINAL,
         cancel_href=f"{base}/cancel",
@@ -217,7 +215,16 @@ def timeline_view(facts: RunFacts, now: int) -> TimelineView:
         steps = [*steps[:2], *steps[2 + hidden :]]
     following: list[Step | None] = [*steps[1:], None]
     views = [_step_view(step, after, run, now) for step, after in zip(steps, following, strict=True)]
-    return TimelineView(tuple(views), hidden)
+    reason = facts.reason
+    return TimelineView(
+        reason=shown(reason.text, 300),
+        reason_until=None
+        if reason.until is None
+        else Timing(duration(reason.until - now), until=reason.until),
+        reason_more=shown(reason.more, 300),
+        steps=tuple(views),
+        hidden=hidden,
+    )
 
 
 def _step_view(step: Step, after: Step | None, run: RunRow, now: int) -> StepView:
@@ -240,6 +247,8 @@ _OUTCOMES: Final = {
 
 def attempt_views(facts: RunFacts, now: int) -> list[AttemptView]:
     found = attempts_of(facts.run, facts.snapshots)
+    if len(found) == 1 and found[0].error is None:
+        return []  # the timeline has said it all
     return [_attempt_view(attempt, now, is_last=attempt is found[-1]) for attempt in found[-_ATTEMPTS_SHOWN:]]
 
 
