@@ -1,6 +1,8 @@
 """`trigger-lite dev`."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +10,9 @@ from trigger_lite.cli.failures import BadInput
 from trigger_lite.cli.options import server_options, with_options
 from trigger_lite.cli.output import dim
 from trigger_lite.protocol.version import __version__
+
+if TYPE_CHECKING:
+    from trigger_lite.worker.project import ProjectConfig
 
 
 @click.command(
@@ -48,7 +53,13 @@ def command(ctx: click.Context, *, directory: Path | None, concurrency: int | No
         f"{click.style('trigger-lite dev', bold=True)} {__version__}  {dim(_shown(folder))}  →  {target.url}"
     )
     settings = worker_settings(target, folder, concurrency=concurrency, name=None, watch=True)
-    ctx.exit(work(settings, DevPrinter(retries=project.dev.retries)))
+    ctx.exit(work(settings, DevPrinter(retries=dev_retries(project))))
+
+
+def dev_retries(project: "ProjectConfig") -> bool:
+    """Tell whether failed attempts are made again in dev, as the worker decides it."""
+    by_environment = os.environ.get("TRIGGER_LITE_DEV_RETRIES")
+    return project.dev.retries if by_environment is None else by_environment != "0"
 
 
 def _shown(folder: Path) -> str:

@@ -29,7 +29,7 @@ _COMPLETION_VARIABLE: Final = "_TRIGGER_LITE_COMPLETE"
 _EPILOG: Final = """\b
 First steps:
   trigger-lite serve examples/             the server and a worker for the tasks in examples/
-  trigger-lite trigger hello '{"name": "you"}' --wait
+  trigger-lite trigger charge_order '{"order": 7, "amount": 19.9}' --wait
   trigger-lite runs list
 \b
 Exit codes: 0 done, 1 failed, 2 bad input, 3 the run was cancelled, 130 interrupted.

@@ -29,7 +29,8 @@ def setting_options() -> list[click.Option]:
 def _setting_option(setting: "Field[Any]") -> click.Option:
     text = str(setting.metadata["help"])
     if setting.default not in (None, MISSING):
-        text += f"  [default: {setting.default}]"
+        shown = f"{setting.default:g}" if isinstance(setting.default, float) else setting.default
+        text += f"  [default: {shown}]"
     is_level = setting.name == "log_level"
     return Collected(
         "settings",

@@ -1,8 +1,8 @@
 """Which server a command talks to, and with which key.
 
-The address is --url, else TRIGGER_LITE_URL, else that of the local server's connection.json. The key is
---key, else the one of --env, else TRIGGER_LITE_KEY, else the local server's prod key. The local server's
-keys are sent to its own address and nowhere else.
+The address is --url, else TRIGGER_LITE_URL (or TRIGGER_API_URL), else that of the local server's
+connection.json. The key is --key, else the one of --env, else TRIGGER_LITE_KEY (or TRIGGER_SECRET_KEY),
+else the local server's prod key. The local server's keys are sent to its own address and nowhere else.
 """
 
 import os
@@ -84,7 +84,8 @@ def environment_of(key: str) -> str | None:
 
 
 def _url(given: Mapping[str, Any], connection: "Connection | None") -> str:
-    url = given.get("url") or os.environ.get("TRIGGER_LITE_URL") or (connection and connection.url)
+    url = given.get("url") or _variable("TRIGGER_LITE_URL", "TRIGGER_API_URL")
+    url = url or (connection and connection.url)
     if not url:
         raise BadInput(
             f"No server is known here: there is no {data_folder(given)}/connection.json and no --url; "
@@ -96,7 +97,7 @@ def _url(given: Mapping[str, Any], connection: "Connection | None") -> str:
 
 
 def _key(wanted: str | None, url: str, connection: "Connection | None", default: str) -> str:
-    variable = os.environ.get("TRIGGER_LITE_KEY")
+    variable = _variable("TRIGGER_LITE_KEY", "TRIGGER_SECRET_KEY")
     if variable and wanted in (None, environment_of(variable)):
         return variable
     if connection is None or connection.url.rstrip("/") != url:
@@ -112,6 +113,11 @@ def _key(wanted: str | None, url: str, connection: "Connection | None", default:
             f"The local server has no environment {name}; it has {', '.join(sorted(connection.keys))}"
         )
     return key
+
+
+def _variable(own: str, official: str) -> str | None:
+    """Return a variable of ours, or else the one that Trigger.dev's own tools read."""
+    return os.environ.get(own) or os.environ.get(official)
 
 
 def _where_keys_are(url: str) -> str:
