@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from typing import Final
 
+from trigger_lite.engine.queues import set_environment_limit
 from trigger_lite.store import environments
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.transaction import Tx
@@ -33,9 +34,10 @@ def key_hash(key: str) -> str:
 
 
 def prepare_installation(tx: Tx, secret: bytes, concurrency_limit: int) -> list[EnvironmentRow]:
-    """Make what a first start needs, and return the environments; a later start changes nothing.
+    """Make what a first start needs, and return the environments.
 
-    When the secret is another one than before, the keys are those of the new secret.
+    A later start changes nothing but what it is told anew: another secret makes other keys, another
+    concurrency limit holds from now on.
     """
     if not environments.list_environments(tx):
         organization_id = environments.insert_organization(tx, slug="default", name="Default")
@@ -51,6 +53,8 @@ def prepare_installation(tx: Tx, secret: bytes, concurrency_limit: int) -> list[
         hashed = key_hash(environment_key(secret, environment))
         if hashed != environment.key_hash:
             environments.update_key_hash(tx, environment.id, hashed)
+        if environment.concurrency_limit != concurrency_limit:
+            set_environment_limit(tx, environment.id, concurrency_limit)
     return environments.list_environments(tx)
 
 

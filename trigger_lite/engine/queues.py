@@ -11,8 +11,10 @@ from trigger_lite.engine import lifecycle, pending_versions, slots
 from trigger_lite.engine.events import QueueChanged
 from trigger_lite.engine.expiry import expire_run
 from trigger_lite.engine.lifecycle import Transition
+from trigger_lite.engine.run_json import decode_retry
 from trigger_lite.protocol.errors import NotFound
 from trigger_lite.protocol.machines import DEFAULT_MACHINE
+from trigger_lite.protocol.tasks import MAX_ATTEMPTS
 from trigger_lite.store import environments, queues, runs, versions
 from trigger_lite.store.queues import LaneRow
 from trigger_lite.store.runs import RunData, RunRow
@@ -195,10 +197,9 @@ def _claim(tx: Tx, run: RunRow, *, task: TaskRow, worker_id: str) -> RunRow:
 
 
 def _task_max_attempts(task: TaskRow) -> int | None:
-    if task.retry is None:
-        return None
-    settings = msgspec.json.decode(task.retry)
-    return settings.get("maxAttempts") if isinstance(settings, dict) else None
+    settings = decode_retry(task.retry)
+    wanted = settings.max_attempts if settings else None
+    return None if wanted is None else min(wanted, MAX_ATTEMPTS)
 
 
 # ---- pause and limits -------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ from trigger_lite.protocol.tasks import (
 from trigger_lite.protocol.times import parse_iso_ms
 
 DEFAULT_KEY_LIFE_MS: Final = 30 * 86_400_000
-_INT32: Final = 2_147_483_647
+MAX_INTEGER: Final = 2_147_483_647
+"""What an INTEGER column holds on every database."""
 _LAST_DATE_MS: Final = 253_402_300_799_999
 """The end of the year 9999: what can still be written as a date."""
 _LONGEST_KEY_LIFE_MS: Final = 100 * 365 * 86_400_000
@@ -78,8 +79,8 @@ def check_trigger(
         queue_name=_queue(options.queue),
         concurrency_key=_concurrency_key(options.concurrency_key),
         delay_until=_delay_until(options.delay, now),
-        ttl=_ttl(options.ttl),
-        idempotency_key=_clean(options.idempotency_key) or None,
+        ttl=ttl_seconds(options.ttl),
+        idempotency_key=clean(options.idempotency_key) or None,
         idempotency_life_ms=_key_life(options.idempotency_key_ttl),
         idempotency_options=_json(options.idempotency_key_options),
         tags=check_tags(options.tags),
@@ -89,8 +90,8 @@ def check_trigger(
         machine=None if options.machine is None else known_machine(options.machine),
         priority_ms=_priority(options.priority),
         is_test=bool(options.test),
-        version=_clean(options.lock_to_version),
-        parent_id=_clean(options.parent_run_id),
+        version=clean(options.lock_to_version),
+        parent_id=clean(options.parent_run_id),
         resume_parent=bool(options.resume_parent_on_completion),
         request_key=request_key,
     )
@@ -125,13 +126,14 @@ def without_nulls(text: str) -> str:
     return text.replace("\0", "") if "\0" in text else text
 
 
-def _clean(text: str | None) -> str | None:
+def clean(text: str | None) -> str | None:
+    """Like `without_nulls`, for a text that may be missing."""
     return None if text is None else without_nulls(text)
 
 
 def _payload(body: TriggerTask) -> tuple[str | None, str]:
     """Return the packet as stored (management-api 5): JSON values as text, other types only as text."""
-    payload_type = _clean(body.options.payload_type) or "application/json"
+    payload_type = clean(body.options.payload_type) or "application/json"
     payload: Any = body.payload
     if payload is msgspec.UNSET:
         return None, payload_type
@@ -181,15 +183,19 @@ def _delay_until(delay: str | None, now: int) -> int | None:
     return until if until > now else None
 
 
-def _ttl(ttl: str | int | None) -> int | None:
-    if ttl is None or isinstance(ttl, int):
-        return ttl and min(ttl, _INT32)
-    if ttl == "0":
-        return 0
-    milliseconds = parse_duration_ms(ttl)
-    if milliseconds is None:
+def ttl_seconds(ttl: str | int | None) -> int | None:
+    """Return a TTL in seconds, 0 for none; None stays None (TR-11). Raises BadRequest for what is no TTL."""
+    if ttl is None:
+        return None
+    seconds = ttl if isinstance(ttl, int) else _duration_seconds(ttl)
+    if seconds is None or seconds < 0:
         raise BadRequest(f'ttl {ttl!r} is not a duration; write for example "10m" or a number of seconds')
-    return min(milliseconds // 1000, _INT32)
+    return min(seconds, MAX_INTEGER)
+
+
+def _duration_seconds(text: str) -> int | None:
+    milliseconds = 0 if text == "0" else parse_duration_ms(text)
+    return None if milliseconds is None else milliseconds // 1000
 
 
 def _key_life(text: str | None) -> int:
@@ -202,7 +208,7 @@ def _priority(seconds: float | None) -> int:
     """Return priority in ms, rounded and kept within 32 bits (TR-13)."""
     if seconds is None:
         return 0
-    return round(max(-_INT32, min(_INT32, seconds * 1000)))
+    return round(max(-MAX_INTEGER, min(MAX_INTEGER, seconds * 1000)))
 
 
 def _metadata(options: TriggerOptions) -> str | None:

@@ -8,8 +8,15 @@ import msgspec
 from trigger_lite.engine import slots
 from trigger_lite.engine.events import MoreParked, QueueChanged, VersionRegistered
 from trigger_lite.engine.pending_versions import PROMOTE_CHUNK, promote_tasks, promote_version
-from trigger_lite.engine.requests import clamp_max_duration, known_machine, queue_name
-from trigger_lite.protocol.durations import parse_duration_ms
+from trigger_lite.engine.requests import (
+    MAX_INTEGER,
+    clamp_max_duration,
+    clean,
+    known_machine,
+    queue_name,
+    ttl_seconds,
+    without_nulls,
+)
 from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.machines import DEFAULT_MACHINE, preset_for
 from trigger_lite.protocol.manifest import (
@@ -29,6 +36,7 @@ def register_version(tx: Tx, environment_id: str, manifest: WorkerManifest) -> R
 
     Raises BadRequest when two tasks have one id, or a setting cannot be read.
     """
+    manifest = _without_nulls(manifest)
     _refuse_duplicates(manifest.tasks)
     newest = versions.find_current_version(tx, environment_id)
     if newest is not None and newest.content_hash == manifest.content_hash:
@@ -64,6 +72,28 @@ def promote_waiting(tx: Tx, environment_id: str, version_id: str) -> int:
     if PROMOTE_CHUNK in promoted:
         tx.emit(MoreParked(environment_id, version_id))
     return sum(promoted)
+
+
+def _without_nulls(manifest: WorkerManifest) -> WorkerManifest:
+    """Return the manifest with every text such that PostgreSQL can hold it."""
+    tasks = [
+        msgspec.structs.replace(
+            task,
+            id=without_nulls(task.id),
+            file_path=without_nulls(task.file_path),
+            export_name=clean(task.export_name),
+            description=clean(task.description),
+            trigger_source=clean(task.trigger_source),
+        )
+        for task in manifest.tasks
+    ]
+    return msgspec.structs.replace(
+        manifest,
+        content_hash=without_nulls(manifest.content_hash),
+        package_version=without_nulls(manifest.package_version),
+        runtime=clean(manifest.runtime),
+        tasks=tasks,
+    )
 
 
 def _refuse_duplicates(tasks: list[TaskManifest]) -> None:
@@ -108,12 +138,10 @@ def _machine(machine: MachineManifest | None) -> str:
 
 
 def _ttl_seconds(task: TaskManifest) -> int | None:
-    if task.ttl is None or isinstance(task.ttl, int):
-        return task.ttl
-    milliseconds = 0 if task.ttl == "0" else parse_duration_ms(task.ttl)
-    if milliseconds is None:
-        raise BadRequest(f"Task {task.id!r} has the ttl {task.ttl!r}, which is not a duration")
-    return milliseconds // 1000
+    try:
+        return ttl_seconds(task.ttl)
+    except BadRequest as refusal:
+        raise BadRequest(f"Task {task.id!r}: {refusal.message}") from None
 
 
 def _register_queues(tx: Tx, environment_id: str, manifest: WorkerManifest) -> None:
@@ -135,6 +163,7 @@ def _register_queues(tx: Tx, environment_id: str, manifest: WorkerManifest) -> N
 
 
 def _register_queue(tx: Tx, environment_id: str, *, name: str, kind: str, limit: int | None) -> None:
+    limit = None if limit is None else min(limit, MAX_INTEGER)
     queue = queues.find_queue(tx, environment_id, name)
     if queue is None:
         queues.insert_queue(tx, environment_id, name=name, kind=kind, concurrency_limit=limit)

@@ -1,0 +1,45 @@
+"""The first start, the later ones, and the keys of environments."""
+
+import re
+
+from tests.support.harness import CONCURRENCY, Harness
+from trigger_lite.engine.events import QueueChanged
+from trigger_lite.engine.installation import environment_key, key_hash, prepare_installation
+
+
+def test_a_first_start_makes_two_environments_of_one_project(engine: Harness) -> None:
+    assert [(e.slug, e.type) for e in (engine.dev, engine.prod)] == [
+        ("dev", "DEVELOPMENT"), ("prod", "PRODUCTION")
+    ]  # fmt: skip
+    assert engine.dev.project_id == engine.prod.project_id
+    assert re.fullmatch("proj_[a-z]{20}", engine.prod.project_ref)
+    assert engine.load().slots == CONCURRENCY
+
+
+def test_a_later_start_changes_nothing(engine: Harness) -> None:
+    again = engine.do(prepare_installation, b"secret", CONCURRENCY)
+    assert again == [engine.dev, engine.prod]
+    assert engine.events == []
+
+
+def test_a_later_start_with_another_concurrency_applies_it(engine: Harness) -> None:
+    """Q-18: the setting means what it says, not what it said on the first start."""
+    changed = engine.do(prepare_installation, b"secret", 3)
+    assert [environment.concurrency_limit for environment in changed] == [3, 3]
+    assert (engine.load().slots, engine.load(engine.dev).slots) == (3, 3)
+    assert not any(not isinstance(event, QueueChanged) for event in engine.events)
+
+
+def test_keys_differ_by_environment_and_secret_and_are_stored_as_hashes(engine: Harness) -> None:
+    keys = [environment_key(secret, e) for secret in (b"secret", b"other") for e in (engine.dev, engine.prod)]
+    assert len(set(keys)) == 4
+    assert re.fullmatch("tr_dev_[0-9A-Za-z]{24}", keys[0]) and re.fullmatch(
+        "tr_prod_[0-9A-Za-z]{24}", keys[1]
+    )
+    assert [engine.dev.key_hash, engine.prod.key_hash] == [key_hash(key) for key in keys[:2]]
+
+
+def test_another_secret_makes_other_keys(engine: Harness) -> None:
+    changed = engine.do(prepare_installation, b"other", CONCURRENCY)
+    assert [e.key_hash for e in changed] == [key_hash(environment_key(b"other", e)) for e in changed]
+    assert [e.id for e in changed] == [engine.dev.id, engine.prod.id]
