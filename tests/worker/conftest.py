@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start_worker(server: FakeServer, folder: Path) -> Iterator[StartWorker]:
-    """Start real workers; the test fails when one that ended left a process behind."""
+    """Start real workers; the test fails when one met a fault of its own or left a process behind."""
     started: list[WorkerProcess] = []
 
     def start(
@@ -53,3 +53,4 @@ def start_worker(server: FakeServer, folder: Path) -> Iterator[StartWorker]:
             worker.end_everything()
         else:
             worker.assert_nothing_left()
+        assert "Traceback" not in worker.output, worker.output

@@ -205,14 +205,23 @@ async def test_children_can_be_spawned_where_fork_is_not_safe(
     assert await worker.stopped() == 0
 
 
-async def test_no_zombie_is_left_by_children_that_crash(
+async def test_children_that_crash_leave_no_zombie_and_no_descriptor(
     server: FakeServer, start_worker: StartWorker
 ) -> None:
-    worker = start_worker("@task\ndef crash() -> None:\n    os._exit(1)\n", concurrency=2)
-    for _ in range(5):
+    source = "@task\ndef crash() -> None:\n    os._exit(1)\n\n@task\ndef fine() -> None: ...\n"
+    worker = start_worker(source)
+    await server.completion_of(server.push("fine"))
+    before = _descriptors_of(worker.pid)
+    for _ in range(10):
         await server.completion_of(server.push("crash"))
+    await server.completion_of(server.push("fine"))
+    assert _descriptors_of(worker.pid) <= before
     assert "Z" not in _states_below(worker.pid)
     assert await worker.stopped() == 0
+
+
+def _descriptors_of(pid: int) -> int:
+    return sum(len(os.listdir(f"/proc/{process}/fd")) for process in (pid, _children_of(pid)[0]))
 
 
 def _parent_of(pid: int) -> int:

@@ -58,6 +58,7 @@ class ChildProcess:
 
     def _open(self, *, reading: bool) -> None:
         self._control, control = socket.socketpair()
+        self._is_connected = True
         stdout, stdout_writer = os.pipe()
         stderr, stderr_writer = os.pipe()
         lifeline, self._lifeline = os.pipe()
@@ -91,7 +92,7 @@ class ChildProcess:
         """Read what the child says and prints."""
         if not self._reading:
             self._reading = True
-            if self._control.fileno() >= 0:
+            if self._is_connected:
                 self._loop.add_reader(self._control, self._read_control)
             for source, fd in self._outputs.items():
                 self._loop.add_reader(fd, self._read_output, source, fd)
@@ -100,7 +101,8 @@ class ChildProcess:
         """Read no more for now; the child waits once the pipes are full."""
         if self._reading:
             self._reading = False
-            self._stop_reading_control()
+            if self._is_connected:
+                self._loop.remove_reader(self._control)
             for fd in self._outputs.values():
                 self._loop.remove_reader(fd)
 
@@ -123,15 +125,16 @@ class ChildProcess:
 
     def hang_up(self) -> None:
         """Tell an idle child to end."""
-        self._stop_reading_control()
-        self._loop.remove_writer(self._control)
-        self._control.close()
+        if self._is_connected:
+            self._is_connected = False
+            self._loop.remove_reader(self._control)
+            self._loop.remove_writer(self._control)
+            self._control.close()
 
     def close(self) -> None:
         """Give back everything; kills the child's process group if it still lives."""
         self.pause_reading()
-        if self._control.fileno() >= 0:
-            self.hang_up()
+        self.hang_up()
         for fd in (*self._outputs.values(), self._lifeline):
             os.close(fd)
         self._outputs.clear()
@@ -148,7 +151,7 @@ class ChildProcess:
             self._loop.remove_writer(self._control)
 
     def _read_control(self) -> None:
-        while self._control.fileno() >= 0:
+        while self._is_connected:
             try:
                 data = self._control.recv(_CONTROL_CHUNK)
             except BlockingIOError:
@@ -156,17 +159,13 @@ class ChildProcess:
             except ConnectionResetError:
                 data = b""
             if not data:
-                self._stop_reading_control()
+                self._loop.remove_reader(self._control)
                 return
             self._received += data
             for frame in split_frames(self._received):
                 self._listener.child_sent(self, self._decoder.decode(frame))
             if len(data) < _CONTROL_CHUNK:
                 return
-
-    def _stop_reading_control(self) -> None:
-        if self._control.fileno() >= 0:  # it is closed already when the child was told to end
-            self._loop.remove_reader(self._control)
 
     def _read_output(self, source: LogSource, fd: int) -> None:
         for _ in range(_CHUNKS_AT_ONCE):

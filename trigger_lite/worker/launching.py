@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -98,6 +99,9 @@ def fork_template() -> Launched:
     # What is here now stays shared as long as nobody's collector touches it.
     gc.collect()
     gc.freeze()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()  # or both would print what is held back
     pid = os.fork()
     if pid == 0:
         try:
@@ -105,8 +109,9 @@ def fork_template() -> Launched:
             os.close(writer)
             _forget_the_command()
             serve_template(control.detach(), reader)
-        finally:
-            os._exit(1)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
     control.close()
     os.close(reader)
     return Launched(sock, writer, pid)
@@ -126,6 +131,4 @@ def _forget_the_command() -> None:
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
-    if sys.stdout is not None:
-        sys.stdout.flush()
     os.dup2(2, 1)
