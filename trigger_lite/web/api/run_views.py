@@ -27,6 +27,8 @@ from trigger_lite.store.transaction import Reader
 MAX_CHILDREN: Final = 50
 _QUEUED: Final = frozenset({ApiStatus.QUEUED, ApiStatus.DELAYED, ApiStatus.PENDING_VERSION})
 _EXECUTING: Final = frozenset({ApiStatus.EXECUTING, ApiStatus.DEQUEUED})
+# A value that is null is shown; one that is not there is left out, as None is.
+_NULL: Final = msgspec.Raw(b"null")
 _HIDDEN_METADATA: Final = ("$$streams", "$$streamsVersion", "$$streamsBaseUrl")
 
 
@@ -162,8 +164,8 @@ def packet_value(data: str | None, data_type: str) -> Any:
     except orjson.JSONDecodeError:
         return data
     if data_type == "application/super+json" and isinstance(value, dict):
-        return value.get("json")
-    return value
+        value = value.get("json")
+    return _NULL if value is None else value
 
 
 def _times(run: RunRow) -> dict[str, str]:
