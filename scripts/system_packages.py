@@ -36,6 +36,12 @@ def find_chromium() -> Path | None:
     return Path(found) if found else None
 
 
+def find_node() -> Path | None:
+    """Return the installed Node.js when npm is there too, or None."""
+    node = shutil.which("node")
+    return Path(node) if node and shutil.which("npm") else None
+
+
 def find_postgresql() -> Path | None:
     """Return the folder that holds the newest installed `postgres` and `initdb`, or None."""
     debian = [folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if folder.parent.name.isdigit()]
@@ -66,7 +72,13 @@ CHROMIUM = SystemPackage(
     debian=("chromium", "fonts-liberation"),
     find=find_chromium,
 )
-NEEDED = (POSTGRESQL, CHROMIUM)
+NODE = SystemPackage(
+    name="Node.js with npm",
+    purpose="in which Trigger.dev's own SDK is driven against this server",
+    debian=("nodejs", "npm"),
+    find=find_node,
+)
+NEEDED = (POSTGRESQL, CHROMIUM, NODE)
 
 
 def main() -> int:

@@ -1,0 +1,6 @@
+import "./triggering.mjs";
+import "./reading.mjs";
+import "./refusals.mjs";
+import { runChecks } from "./harness.mjs";
+
+await runChecks();
