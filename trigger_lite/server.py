@@ -283,20 +283,8 @@ class _HttpServer(uvicorn.Server):
         self._ready()
 
 
-async def _serve_http(
-    services: Services,
-    listener: socket.socket,
-    *,
-    stop: asyncio.Event,
-    worker: WorkerProcess | None,
-    ready: Callable[[], None],
-) -> None:
-    def answering() -> None:
-        if worker is not None:
-            worker.start()
-        ready()
-
-    config = uvicorn.Config(
+def _http_config(services: Services) -> uvicorn.Config:
+    return uvicorn.Config(
         build_app(services),
         loop="none",
         http="httptools",
@@ -312,7 +300,22 @@ async def _serve_http(
         timeout_keep_alive=75,
         timeout_graceful_shutdown=HTTP_STOP_SECONDS,
     )
-    server = _HttpServer(config, answering)
+
+
+async def _serve_http(
+    services: Services,
+    listener: socket.socket,
+    *,
+    stop: asyncio.Event,
+    worker: WorkerProcess | None,
+    ready: Callable[[], None],
+) -> None:
+    def answering() -> None:
+        if worker is not None:
+            worker.start()
+        ready()
+
+    server = _HttpServer(_http_config(services), answering)
 
     async def stop_when_asked() -> None:
         await stop.wait()

@@ -188,10 +188,8 @@ def _blank(
     version_id: str | None,
 ) -> RunRow:
     """Return the run as the request describes it, before it has a place or a status."""
-    # A child that its parent waits for stands where the parent stood: trees that began finish first (TR-15).
-    inherited = parent.queue_time if parent and request.resume_parent else None
-    queue_time = inherited or request.delay_until or tx.now
-    key = request.idempotency_key
+    queue_time = _queue_time(request, parent, tx.now)
+    expires = tx.now + request.idempotency_life_ms if request.idempotency_key else None
     return RunRow(
         id=tx.new_id("run"),
         environment_id=environment.id,
@@ -208,8 +206,8 @@ def _blank(
         machine=request.machine,
         max_attempts=request.max_attempts,
         max_duration=request.max_duration,
-        idempotency_key=key,
-        idempotency_expires_at=tx.now + request.idempotency_life_ms if key else None,
+        idempotency_key=request.idempotency_key,
+        idempotency_expires_at=expires,
         idempotency_options=request.idempotency_options,
         parent_id=parent.id if parent else None,
         root_id=(parent.root_id or parent.id) if parent else None,
@@ -221,3 +219,13 @@ def _blank(
         created_at=tx.now,
         updated_at=tx.now,
     )
+
+
+def _queue_time(request: RunRequest, parent: RunRow | None, now: int) -> int:
+    """Return since when the run counts as waiting (TR-14), Unix ms.
+
+    A child that its parent waits for stands where the parent stood: trees that began finish first (TR-15).
+    """
+    if parent is not None and request.resume_parent:
+        return parent.queue_time
+    return request.delay_until or now
