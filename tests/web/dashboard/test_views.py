@@ -1,0 +1,96 @@
+"""Every template shows only what its context's dataclass documents."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+from jinja2 import nodes
+
+from trigger_lite.web.dashboard import (
+    error_views,
+    list_views,
+    log_views,
+    pages,
+    refused,
+    run_stream,
+    run_views,
+    sign_in,
+)
+
+TEMPLATES = Path(pages.__file__).parent / "templates"
+# The context of each template; those without one hold macros or the frame, or take a plain list.
+CONTEXTS: dict[str, Any] = {
+    "_count.html": list_views.TabView,
+    "_details.html": run_views.DetailsView,
+    "_family.html": run_views.FamilyView,
+    "_line.html": log_views.LineView,
+    "_lines.html": log_views.LinesView,
+    "_log.html": log_views.LogView,
+    "_new_lines.html": run_stream.NewLinesView,
+    "_new_runs.html": list_views.NewRunsView,
+    "_packet.html": run_views.PacketView,
+    "_result.html": run_views.ResultView,
+    "_row.html": list_views.RowView,
+    "_timeline.html": run_views.TimelineView,
+    "_empty.html": list_views.ListView,
+    "refused.html": refused.RefusedView,
+    "run.html": run_views.RunView,
+    "runs.html": list_views.ListView,
+    "sign_in.html": sign_in.SignInView,
+}
+WITHOUT_CONTEXT = {
+    "_attempts.html",
+    "_error.html",
+    "_head.html",
+    "_live.html",
+    "_status.html",
+    "main.html",
+    "shell.html",
+}
+
+
+def _attributes(template: str, name: str) -> set[str]:
+    tree = jinja2.Environment(autoescape=True).parse((TEMPLATES / template).read_text())
+    return {
+        found.attr
+        for found in tree.find_all(nodes.Getattr)
+        if isinstance(found.node, nodes.Name) and found.node.name == name
+    }
+
+
+def _fields(context: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(context)}
+
+
+def test_every_template_has_its_context() -> None:
+    assert {path.name for path in TEMPLATES.glob("*.html")} == set(CONTEXTS) | WITHOUT_CONTEXT
+
+
+@pytest.mark.parametrize("template", sorted(CONTEXTS))
+def test_a_template_uses_what_its_context_has(template: str) -> None:
+    assert _attributes(template, "view") <= _fields(CONTEXTS[template])
+
+
+def test_the_parts_of_a_row_a_step_and_an_error_are_documented() -> None:
+    assert _attributes("_head.html", "head") <= _fields(run_views.HeadView)
+    assert _attributes("_attempts.html", "attempt") <= _fields(run_views.AttemptView)
+    assert _attributes("_timeline.html", "step") <= _fields(run_views.StepView)
+    assert _attributes("_error.html", "view") <= _fields(error_views.ErrorView)
+    assert _attributes("_error.html", "frame") <= _fields(error_views.FrameView)
+    assert _attributes("runs.html", "tab") <= _fields(list_views.TabView)
+    assert _attributes("runs.html", "chip") <= _fields(list_views.ChipView)
+    assert _attributes("_empty.html", "empty") <= _fields(list_views.EmptyView)
+    assert _attributes("shell.html", "shell") <= _fields(pages.Shell)
+
+
+@pytest.mark.parametrize("context", sorted(set(CONTEXTS.values()), key=lambda context: str(context)))
+def test_contexts_are_frozen(context: Any) -> None:
+    assert context.__dataclass_params__.frozen
+
+
+def test_no_template_switches_escaping_off() -> None:
+    for path in TEMPLATES.glob("*.html"):
+        text = path.read_text()
+        assert "| safe" not in text and "|safe" not in text and "autoescape" not in text, path.name
