@@ -1,0 +1,1 @@
+"""Speed and weight, measured on this machine against real processes: `python -m bench`."""
