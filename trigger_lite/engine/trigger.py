@@ -189,7 +189,6 @@ def _blank(
 ) -> RunRow:
     """Return the run as the request describes it, before it has a place or a status."""
     queue_time = _queue_time(request, parent, tx.now)
-    expires = tx.now + request.idempotency_life_ms if request.idempotency_key else None
     return RunRow(
         id=tx.new_id("run"),
         environment_id=environment.id,
@@ -207,7 +206,7 @@ def _blank(
         max_attempts=request.max_attempts,
         max_duration=request.max_duration,
         idempotency_key=request.idempotency_key,
-        idempotency_expires_at=expires,
+        idempotency_expires_at=_key_expiry(request, tx.now),
         idempotency_options=request.idempotency_options,
         parent_id=parent.id if parent else None,
         root_id=(parent.root_id or parent.id) if parent else None,
@@ -229,3 +228,7 @@ def _queue_time(request: RunRequest, parent: RunRow | None, now: int) -> int:
     if parent is not None and request.resume_parent:
         return parent.queue_time
     return request.delay_until or now
+
+
+def _key_expiry(request: RunRequest, now: int) -> int | None:
+    return None if request.idempotency_key is None else now + request.idempotency_life_ms
