@@ -78,7 +78,11 @@ async def test_where_the_browser_says_no_more_the_origin_decides(site: Site) -> 
     assert site.engine.run(run).status == "CANCELED"
 
 
-@pytest.mark.parametrize("token", ["", "wrong", mask("another"), mask(FORM_TOKEN)[:-4], "é" * 10])
+@pytest.mark.parametrize(
+    "token",
+    ["", "wrong", mask("another"), mask(FORM_TOKEN)[:-4], "é" * 10],
+    ids=["none", "wrong", "another's", "cut", "no ascii"],
+)
 async def test_a_form_without_its_sessions_token_does_nothing(site: Site, token: str) -> None:
     run = a_run(site.engine)
     async with site.signed_in() as browser:
