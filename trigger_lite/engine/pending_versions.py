@@ -35,20 +35,27 @@ def promote_tasks(tx: Tx, environment_id: str, task_ids: list[str]) -> int:
 
     Those that asked for a version by name wait for its worker.
     """
-    promoted = 0
+    parked: list[RunRow] = []
     for task_id in task_ids:
-        room = PROMOTE_CHUNK - promoted
-        if room <= 0:
-            break
-        for run in runs.list_pending_version(tx, environment_id, task_id, count=room):
-            _promote(tx, run)
-            promoted += 1
-    return promoted
+        room = PROMOTE_CHUNK - len(parked)
+        if room > 0:
+            parked += runs.list_pending_version(tx, environment_id, task_id, count=room)
+    return _promote_all(tx, parked)
 
 
-def promote_version(tx: Tx, environment_id: str, version_id: str) -> int:
+def promote_version(tx: Tx, environment_id: str, version_id: str, task_ids: list[str]) -> int:
     """Put runs back in line that waited for the worker of this version, one chunk; returns how many."""
-    parked = runs.list_pending_this_version(tx, environment_id, version_id, count=PROMOTE_CHUNK)
+    parked: list[RunRow] = []
+    for task_id in task_ids:
+        room = PROMOTE_CHUNK - len(parked)
+        if room > 0:
+            parked += runs.list_pending_this_version(
+                tx, environment_id, task_id, version_id=version_id, count=room
+            )
+    return _promote_all(tx, parked)
+
+
+def _promote_all(tx: Tx, parked: list[RunRow]) -> int:
     for run in parked:
         _promote(tx, run)
     return len(parked)

@@ -64,10 +64,10 @@ def promote_waiting(tx: Tx, environment_id: str, version_id: str) -> int:
 
     A chunk of each kind at most; MoreParked is announced when there may be more.
     """
-    promoted = [promote_version(tx, environment_id, version_id)]
+    task_ids = [task.task_id for task in versions.list_tasks(tx, version_id)]
+    promoted = [promote_version(tx, environment_id, version_id, task_ids)]
     current = versions.find_current_version(tx, environment_id)
     if current is not None and current.id == version_id:
-        task_ids = [task.task_id for task in versions.list_tasks(tx, version_id)]
         promoted.append(promote_tasks(tx, environment_id, task_ids))
     if PROMOTE_CHUNK in promoted:
         tx.emit(MoreParked(environment_id, version_id))

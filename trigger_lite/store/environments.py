@@ -52,9 +52,11 @@ _LIST = Query(_COLUMNS + " WHERE e.archived_at IS NULL ORDER BY e.id", Environme
 _GET = Query(_COLUMNS + " WHERE e.id = :id", EnvironmentRow)
 _LOAD = Query("SELECT paused, held, concurrency_limit, burst_percent FROM environment WHERE id = :id", Load)
 _HOLD = Statement("UPDATE environment SET held = held + :change WHERE id = :id")
+# `|| ''` keeps SQLite from taking an index of environments, by which it would walk every run ever made.
 _RECOUNT = Statement(
     """UPDATE environment SET held = (SELECT count(*) FROM run
-        WHERE run.worker_id IS NOT NULL AND run.holds_slot = 1 AND run.environment_id = environment.id)"""
+        WHERE run.worker_id IS NOT NULL AND run.holds_slot = 1
+          AND run.environment_id || '' = environment.id)"""
 )
 _INSERT_ORGANIZATION = Statement(
     "INSERT INTO organization (id, slug, name, created_at) VALUES (:id, :slug, :name, :now)"

@@ -50,7 +50,7 @@ _DUE_LANES = Query(
     """SELECT id, queue_id, lane_key, held, capacity FROM lane
         WHERE environment_id = :environment_id AND head_score IS NOT NULL AND blocked = 0
           AND head_score <= :now
-        ORDER BY head_score, id LIMIT :count""",
+        ORDER BY head_score LIMIT :count""",
     LaneRow,
 )
 _NEXT_DUE = Query(

@@ -136,7 +136,7 @@ _PENDING_VERSION = Query(
 _PENDING_THIS_VERSION = Query(
     _RUN
     + """ WHERE execution_status = 'RUN_CREATED' AND environment_id = :environment_id
-            AND version_id = :version_id ORDER BY id LIMIT :count""",
+            AND task_id = :task_id AND version_id = :version_id ORDER BY id LIMIT :count""",
     RunRow,
 )
 _CHILDREN = Query(_RUN + " WHERE parent_id = :parent_id ORDER BY id LIMIT :count", RunRow)
@@ -275,10 +275,16 @@ def list_pending_version(tx: Reader, environment_id: str, task_id: str, *, count
 
 
 def list_pending_this_version(
-    tx: Reader, environment_id: str, version_id: str, *, count: int
+    tx: Reader, environment_id: str, task_id: str, *, version_id: str, count: int
 ) -> list[RunRow]:
-    """Runs that are fixed to a version and wait for its worker, oldest first."""
-    return tx.all(_PENDING_THIS_VERSION, environment_id=environment_id, version_id=version_id, count=count)
+    """Runs of a task that are fixed to a version and wait for its worker, oldest first."""
+    return tx.all(
+        _PENDING_THIS_VERSION,
+        environment_id=environment_id,
+        task_id=task_id,
+        version_id=version_id,
+        count=count,
+    )
 
 
 def list_children(tx: Reader, parent_id: str, *, count: int) -> list[RunRow]:

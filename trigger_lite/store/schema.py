@@ -254,7 +254,7 @@ run = Table(
     _partial(
         "run_pending_version", "environment_id", "task_id", "id", where="execution_status = 'RUN_CREATED'"
     ),
-    _partial("run_parent", "parent_id", where="parent_id IS NOT NULL"),
+    _partial("run_parent", "parent_id", "id", where="parent_id IS NOT NULL"),
 )
 
 # Payloads, outputs and metadata over 8 KB, so that moving a run does not rewrite them.

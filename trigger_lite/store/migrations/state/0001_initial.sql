@@ -189,7 +189,7 @@ CREATE UNIQUE INDEX run_idempotency ON run (environment_id, task_id, idempotency
 CREATE INDEX run_lane ON run (lane_id, score, id) WHERE queued = 1;
 CREATE INDEX run_list ON run (environment_id, id);
 CREATE INDEX run_live ON run (environment_id, status, id) WHERE completed_at IS NULL;
-CREATE INDEX run_parent ON run (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX run_parent ON run (parent_id, id) WHERE parent_id IS NOT NULL;
 CREATE INDEX run_pending_version ON run (environment_id, task_id, id) WHERE execution_status = 'RUN_CREATED';
 CREATE INDEX run_task ON run (environment_id, task_id, id);
 CREATE INDEX run_worker ON run (worker_id) WHERE worker_id IS NOT NULL;
