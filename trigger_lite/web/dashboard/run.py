@@ -14,8 +14,10 @@ from trigger_lite.web.dashboard.dashboard import Dashboard, now_ms, reply_html
 from trigger_lite.web.dashboard.guard import read_checked_form
 from trigger_lite.web.dashboard.log_views import END, known_level, lines_view, log_view, raw_line, read_newest
 from trigger_lite.web.dashboard.reads import read_data, read_log_page, read_run, require_run
-from trigger_lite.web.dashboard.run_views import RunView, run_view
+from trigger_lite.web.dashboard.run_views import RunFacts, RunView, run_view
 
+SETTLED_MS: Final = 60_000
+"""A run that ended this long ago changes no more."""
 _VALUES: Final = ("payload", "output", "metadata")
 
 
@@ -101,7 +103,15 @@ async def read_view(
     log = log_view(lines, base=base, level=level, follows=facts.run.completed_at is None and before == END)
     topic = f"run:{run_id}:{level}"
     live = f"/{environment.slug}/sse?topics={topic}&since={position}.{log.last_seq}"
-    return run_view(facts, slug=environment.slug, now=now_ms(), log=log, live_href=live)
+    now = now_ms()
+    return run_view(
+        facts, slug=environment.slug, now=now, log=log, live_href=live if _may_change(facts, now) else ""
+    )
+
+
+def _may_change(facts: RunFacts, now: int) -> bool:
+    """Tell whether a run's page is worth keeping live: its last lines and metadata come after its end."""
+    return facts.run.completed_at is None or now - facts.run.completed_at < SETTLED_MS
 
 
 async def _raw_lines(dashboard: Dashboard, run_id: str) -> AsyncIterator[bytes]:
