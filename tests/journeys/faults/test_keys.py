@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.journeys.conftest import WriteTasks
+from tests.journeys.faults.conftest import WriteTasks
 from tests.support.processes import StartCommand
 from tests.support.real_server import RealServer
 
