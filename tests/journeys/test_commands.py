@@ -1,16 +1,42 @@
-import json
 import os
 import signal
 import sqlite3
 import sys
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.conftest import Outcome, RunAnywhere, Served
-from tests.support.processes import Process, StartCommand
+from tests.journeys.served import Outcome, Served, prepare_jobs, run_to_end
+from tests.support.processes import Process, StartCommand, trigger_lite_command
 from tests.support.source import ROOT
+
+RunAnywhere = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`trigger-lite serve jobs` for all tests of this module."""
+    folder = tmp_path_factory.mktemp("served")
+    prepare_jobs(folder)
+    command = [*trigger_lite_command(), "serve", "jobs", "--port", "0"]
+    with Process(command, directory=folder) as process:
+        process.wait_for_line("waiting for runs")
+        yield Served(folder, process)
+        assert process.stop() == 0
+        process.assert_nothing_left()
+        assert "Traceback" not in process.output
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunAnywhere:
+    """Run a command to its end in an empty folder."""
+
+    def run_here(*arguments: str | Path, **environment: str) -> Outcome:
+        return run_to_end([*arguments], directory=tmp_path, environment=environment)
+
+    return run_here
 
 
 def refusal(outcome: Outcome) -> str:
@@ -69,7 +95,7 @@ def test_logs_are_followed_until_the_run_is_cancelled(served: Served) -> None:
             assert logs.wait_for_exit() == 0
         assert waiting.wait_for_exit() == 3
         assert "patient canceled" in waiting.output
-    assert json.loads(served.run("runs", "get", run_id, "--json").text)["status"] == "CANCELED"
+    assert served.run_json("runs", "get", run_id)["status"] == "CANCELED"
 
 
 def test_a_run_goes_on_when_its_watcher_is_interrupted(served: Served) -> None:
@@ -80,7 +106,7 @@ def test_a_run_goes_on_when_its_watcher_is_interrupted(served: Served) -> None:
         run_id = waiting.lines[0].split()[0]
         assert f"the run goes on. To stop it: trigger-lite runs cancel {run_id}" in waiting.output
     assert served.run("logs", "-f", run_id).code == 0
-    assert json.loads(served.run("runs", "get", run_id, "--json").text)["output"] == "waited"
+    assert served.run_json("runs", "get", run_id)["output"] == "waited"
 
 
 def test_a_run_of_a_task_that_nobody_offers_says_what_it_waits_for(served: Served) -> None:
@@ -98,8 +124,9 @@ def test_a_sign_in_link_opens_the_dashboard(served: Served) -> None:
 
 
 def test_the_keys_printed_are_those_that_work(served: Served, run: RunAnywhere) -> None:
-    printed = json.loads(served.run("keys", "--json").text)
-    variables = {"TRIGGER_LITE_URL": printed["url"], "TRIGGER_LITE_KEY": printed["keys"]["prod"]}
+    (address, dev, prod) = (line.split()[0].partition("=")[2] for line in served.run("keys").lines)
+    assert (address, {"dev": dev, "prod": prod}) == (served.local.url, served.local.keys)
+    variables = {"TRIGGER_LITE_URL": address, "TRIGGER_LITE_KEY": prod}
     outcome = run("trigger", "greet", '{"name": "elsewhere"}', "--wait", **variables)
     assert outcome.lines[-1] == '"Hello, elsewhere!"'
 
@@ -117,10 +144,9 @@ def test_a_worker_that_dies_is_started_again(served: Served) -> None:
 
 def test_a_worker_elsewhere_runs_the_tasks_of_its_folder(served: Served, start_command: StartCommand) -> None:
     folder = _tasks(served.folder / "elsewhere", "def distant() -> str:\n    return 'from afar'\n")
-    printed = served.connection
     worker = start_command(
-        *("worker", folder, "--url", str(printed["url"]), "--concurrency", "1"),
-        TRIGGER_LITE_KEY=printed["keys"]["dev"],
+        *("worker", folder, "--url", served.local.url, "--concurrency", "1"),
+        TRIGGER_LITE_KEY=served.local.keys["dev"],
     )
     worker.wait_for_line("registered 1 task as version .*: distant")
     assert served.run("trigger", "distant", "--env", "dev", "--wait").lines[-1] == '"from afar"'
@@ -173,7 +199,7 @@ def test_dev_without_a_server_says_how_to_start_one(run: RunAnywhere, tmp_path: 
 
 
 def test_a_port_in_use_is_refused(served: Served, run: RunAnywhere) -> None:
-    port = str(served.connection["url"]).rpartition(":")[2]
+    port = served.local.url.rpartition(":")[2]
     assert refusal(run("serve", "--port", port)) == (
         f"127.0.0.1:{port} is in use by another program. Choose another with --port."
     )
@@ -241,7 +267,7 @@ def test_a_mistake_in_the_project_settings_is_refused(run: RunAnywhere, tmp_path
 
 
 def test_a_key_of_no_environment_is_refused(served: Served, run: RunAnywhere) -> None:
-    address = ("--url", str(served.connection["url"]), "--key", "tr_prod_unknown")
+    address = ("--url", served.local.url, "--key", "tr_prod_unknown")
     for command in (["runs", "list"], ["trigger", "greet"], ["worker", str(served.folder / "jobs")]):
         assert "does not know this key" in refusal(run(*command, *address))
 
