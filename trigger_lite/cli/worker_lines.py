@@ -1,6 +1,5 @@
 """What `worker` and `dev` print of a worker's life: one line for each thing that happened."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -37,11 +36,20 @@ _LINES_PER_SECOND: Final = 20
 _SHOWN_TASKS: Final = 12
 _LEVELS_WORTH_A_WORD: Final = frozenset({"DEBUG", "TRACE", "WARN", "ERROR"})
 Print = Callable[[str], None]
+Clock = Callable[[], float]
+Later = Callable[[float, Callable[[], None]], object]
 
 
 def print_line(line: str) -> None:
     """Print a line at once, also into a pipe; colours are left out where nobody wants them."""
     click.echo(line)
+
+
+def call_later(seconds: float, function: Callable[[], None]) -> None:
+    """Call a function later, in the worker's event loop: a thread would be in the way of its forks."""
+    import asyncio
+
+    asyncio.get_running_loop().call_later(seconds, function)
 
 
 class DevPrinter(WorkerObserver):
@@ -98,12 +106,18 @@ class DevPrinter(WorkerObserver):
 
 
 class WorkerPrinter(WorkerObserver):
-    """Prints how runs end, at most twenty lines a second: what is more is counted and told once a second."""
+    """Prints how runs end, at most twenty lines a second: what is more is counted and told a second later.
 
-    def __init__(self, write: Print = print_line) -> None:
+    `seconds` is a clock, and `later` calls a function after some seconds.
+    """
+
+    def __init__(
+        self, write: Print = print_line, *, seconds: Clock = time.monotonic, later: Later = call_later
+    ) -> None:
         self._write = write
-        self._lock = threading.Lock()
-        self._second = 0
+        self._seconds = seconds
+        self._later = later
+        self._second = -1
         self._printed = 0
         self._counted: Counter[str] = Counter()
 
@@ -116,26 +130,19 @@ class WorkerPrinter(WorkerObserver):
             self._write(f"{_now()} {text}")
 
     def _finished(self, event: RunFinished) -> None:
-        with self._lock:
-            second = int(time.monotonic())
-            if second != self._second:
-                self._second, self._printed = second, 0
-            self._printed += 1
-            if self._printed > _LINES_PER_SECOND:
-                self._count(event)
-                return
-        self._write(f"{_now()} {_finished(event)}  {dim(event.run)}")
-
-    def _count(self, event: RunFinished) -> None:
+        second = int(self._seconds())
+        if second != self._second:
+            self._second, self._printed = second, 0
+        self._printed += 1
+        if self._printed <= _LINES_PER_SECOND:
+            self._write(f"{_now()} {_finished(event)}  {dim(event.run)}")
+            return
         if not self._counted:
-            timer = threading.Timer(1.0, self._tell_counted)
-            timer.daemon = True
-            timer.start()
+            self._later(1.0, self._tell_counted)
         self._counted[_outcome(event)] += 1
 
     def _tell_counted(self) -> None:
-        with self._lock:
-            counted, self._counted = self._counted, Counter()
+        counted, self._counted = self._counted, Counter()
         parts = [f"{count:,} {what}" for what, count in sorted(counted.items())]
         self._write(f"{_now()} {dim('… and ' + ', '.join(parts))}")
 
