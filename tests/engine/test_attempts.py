@@ -107,6 +107,15 @@ def test_a_start_raises_the_attempt_and_a_claim_does_not(engine: Harness) -> Non
     assert (again.attempt, again.executed_at) == (2, NOW + 1_000)
 
 
+def test_an_attempt_that_has_not_ended_is_not_started_again(engine: Harness) -> None:
+    """AT-03: no start counts an attempt that nobody made."""
+    a_version(engine)
+    run = a_started_run(engine)
+    with pytest.raises(BadRequest, match="has not ended"):
+        start(engine, run)
+    assert _unchanged(engine, run)
+
+
 def test_the_251st_attempt_is_not_made(engine: Harness) -> None:
     """AT-04: whatever the settings; the run has crashed."""
     a_version(engine)

@@ -56,6 +56,8 @@ def start_attempt(tx: Tx, environment_id: str, run_id: str, snapshot: str, worke
         raise BadRequest(f"{run_id} is {run.execution_status}; only a run handed to a worker can start")
     if run.worker_id != worker_id:
         raise StaleSnapshot(run_id)
+    if run.execution_status == X.EXECUTING and not _is_between_attempts(tx, run):
+        raise BadRequest(f"Attempt {run.attempt} of {run_id} has not ended")
     if run.attempt >= MAX_ATTEMPTS:
         error = InternalError(ErrorCode.TASK_RUN_CRASHED, f"A run gets at most {MAX_ATTEMPTS} attempts")
         return Started(fail_run(tx, run, error))
@@ -75,6 +77,12 @@ def start_attempt(tx: Tx, environment_id: str, run_id: str, snapshot: str, worke
 
 def _already_started(run: RunRow, worker_id: str) -> bool:
     return run.execution_status == X.EXECUTING and run.worker_id == worker_id
+
+
+def _is_between_attempts(tx: Tx, run: RunRow) -> bool:
+    """Tell whether the newest snapshot is that of an attempt that failed and is tried again here."""
+    newest = runs.list_snapshots(tx, run.id, after=run.snapshot_seq - 1)
+    return bool(newest) and newest[0].retry_at is not None
 
 
 def _named_run(tx: Tx, environment_id: str, run_id: str) -> RunRow:
