@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,7 +106,7 @@ def _engine(database: SqliteDatabase) -> Iterator[Harness]:
 
 
 @asynccontextmanager
-async def open_site(folder: Path) -> AsyncIterator[Site]:
+async def open_site(folder: Path, *, public_url: str = HOST) -> AsyncIterator[Site]:
     """Open an installation in this folder, with the owner's password set and one session begun."""
     bus, links = Bus(), Links()
     state = SqliteDatabase(folder / "trigger.db", synchronous="OFF")
@@ -125,12 +126,11 @@ async def open_site(folder: Path) -> AsyncIterator[Site]:
             dispatcher=links,
             deadlines=NoDeadlines(),
             secret=SECRET,
-            public_url=HOST,
+            public_url=public_url,
             is_ready=_ready,
         )
         await store.write(make_sign_in_link, "first link")
-        password = hash_password(PASSWORD, bytes(16))
-        await store.write(sign_in_by_link, "first link", password, NewSession(SESSION, FORM_TOKEN))
+        await store.write(sign_in_by_link, "first link", _hashed_password(), NewSession(SESSION, FORM_TOKEN))
         with _engine(state) as engine:
             yield Site(build_app(services), services, engine, links)
     finally:
@@ -140,3 +140,9 @@ async def open_site(folder: Path) -> AsyncIterator[Site]:
 
 async def _ready() -> bool:
     return True
+
+
+@cache
+def _hashed_password() -> str:
+    """The password's hash, made once: it is slow on purpose."""
+    return hash_password(PASSWORD, bytes(16))

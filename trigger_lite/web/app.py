@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 from trigger_lite.protocol.errors import Refusal
 from trigger_lite.web import health
 from trigger_lite.web.api import projects, runs, sign_in_links, tasks
+from trigger_lite.web.dashboard.dashboard import Dashboard
 from trigger_lite.web.dashboard.routes import dashboard_routes
 from trigger_lite.web.errors import http_error, refused, unexpected
 from trigger_lite.web.services import Services
@@ -14,7 +15,11 @@ from trigger_lite.web.worker_api import socket
 
 
 def build_app(services: Services) -> Starlette:
-    """Return the application; the busiest routes come first."""
+    """Return the application; the busiest routes come first.
+
+    Before the server stops, `app.state.dashboard.close()` ends the streams of open pages.
+    """
+    dashboard = Dashboard.build(services)
     routes: list[BaseRoute] = [
         *tasks.ROUTES,
         *runs.ROUTES,
@@ -22,11 +27,12 @@ def build_app(services: Services) -> Starlette:
         *sign_in_links.ROUTES,
         *socket.ROUTES,
         *health.ROUTES,
-        *dashboard_routes(services),
+        *dashboard_routes(dashboard),
     ]
     app = Starlette(
         routes=routes,
         exception_handlers={Refusal: refused, HTTPException: http_error, Exception: unexpected},
     )
     app.state.services = services
+    app.state.dashboard = dashboard
     return app

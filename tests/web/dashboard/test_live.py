@@ -105,6 +105,14 @@ async def test_a_browser_that_comes_back_goes_on_where_it_was(site: Site) -> Non
         assert "Executing" in await stream.until(f'id="r-{run.id}"')
 
 
+async def test_a_stopping_server_ends_every_stream(site: Site) -> None:
+    a_run(site.engine)
+    site.publish()
+    async with event_stream(site.app, await _live_url(site, "/prod/runs")) as stream:
+        site.app.state.dashboard.close()
+        await stream.ended()
+
+
 async def test_a_page_of_before_a_restart_is_told_to_fetch_itself_again(site: Site) -> None:
     async with event_stream(site.app, "/prod/sse?topics=runs:&since=0a0a0a0a.7.0") as stream:
         assert (await stream.next()).name == "reset"

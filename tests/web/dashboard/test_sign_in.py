@@ -1,11 +1,12 @@
 """Signing in by link and by password, and out again."""
 
 from http.cookies import SimpleCookie
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.site import FORM_TOKEN, PASSWORD, SAME_SITE, SESSION, Site
+from tests.support.site import FORM_TOKEN, PASSWORD, SAME_SITE, SESSION, Site, open_site
 from trigger_lite.engine.accounts import find_session, make_sign_in_link
 from trigger_lite.web.dashboard.guard import mask
 from trigger_lite.web.dashboard.throttle import FREE_TRIES
@@ -139,3 +140,13 @@ async def test_a_connection_that_others_can_read_has_a_warning(
     async with site.client() as browser:
         page = await browser.get(f"{host}/sign-in")
     assert ("not encrypted" in page.text) is is_warned
+
+
+async def test_behind_a_proxy_with_tls_the_public_address_decides(tmp_path: Path) -> None:
+    public = {"host": "ci.example", **SAME_SITE}
+    async with open_site(tmp_path, public_url="https://ci.example") as site, site.client(**public) as browser:
+        page = await browser.get("/sign-in")
+        response = await browser.post("/sign-in", data={"password": PASSWORD})
+    assert "not encrypted" not in page.text
+    assert "Secure" in _cookie(response, "__Host-trigger-lite")
+    assert "max-age" in response.headers["strict-transport-security"]

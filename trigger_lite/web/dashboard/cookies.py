@@ -1,19 +1,24 @@
 """Cookies: the session, and two choices of the browser's own that are no secret."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from trigger_lite.engine.accounts import SESSION_MS
+from trigger_lite.web.services import services_of
 
 THEMES: Final = ("system", "light", "dark")
 _YEAR: Final = 31_536_000
 
 
 def is_secure(connection: HTTPConnection) -> bool:
-    """Tell whether the browser reached the server by TLS."""
-    return connection.url.scheme in ("https", "wss")
+    """Tell whether the browser reached the server by TLS: here, or at the proxy that `public_url` names."""
+    if connection.url.scheme == "https":
+        return True
+    public = urlsplit(services_of(connection).public_url)
+    return public.scheme == "https" and public.netloc == connection.headers.get("host")
 
 
 def session_cookie(connection: HTTPConnection) -> str:

@@ -49,6 +49,10 @@ class Dashboard:
         rows, counts = RowCache(services.store, pages, hub), CountCache(services.store)
         return cls(services, assets, pages, hub, rows, counts)
 
+    def close(self) -> None:
+        """End the streams of open pages, so that a stopping server need not wait for them."""
+        self.hub.close()
+
     def environment(self, request: Request) -> EnvironmentRow:
         """Return the environment that the address names. Raises NotFound."""
         slug = request.path_params["environment"]

@@ -15,7 +15,6 @@ from trigger_lite.web.dashboard.dashboard import Dashboard
 from trigger_lite.web.dashboard.guard import Guard, SignedIn
 from trigger_lite.web.dashboard.refused import RefusedView
 from trigger_lite.web.errors import refusal_status
-from trigger_lite.web.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +22,10 @@ Handler = Callable[[Dashboard, Request], Awaitable[Response]]
 _MACHINES = ("/api/", "/engine/", "/realtime/", "/otel/", "/static/")
 
 
-def dashboard_routes(services: Services) -> list[BaseRoute]:
+def dashboard_routes(dashboard: Dashboard) -> list[BaseRoute]:
     """Return the routes; they come last, for the last of them answers whatever no other does."""
-    dashboard = Dashboard.build(services)
     guard = Middleware(Guard)
-    signed_in = [guard, Middleware(SignedIn, store=services.store)]
+    signed_in = [guard, Middleware(SignedIn, store=dashboard.services.store)]
 
     def public(path: str, handler: Handler, method: str = "GET") -> Route:
         return Route(path, answered(dashboard, handler), methods=[method], middleware=[guard])
