@@ -33,7 +33,7 @@ def test_a_worker_says_that_the_key_is_wrong_and_ends(server: RealServer, write_
     worker = server.begin_worker(jobs, TRIGGER_LITE_KEY=_WRONG)
     assert worker.wait_for_exit() == 2, worker.output
     (line,) = worker.lines
-    assert "the server refused the key" in line and "trigger-lite keys" in line
+    assert "does not know this key" in line and "trigger-lite keys" in line
     assert _WRONG not in line
 
 
