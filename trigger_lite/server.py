@@ -255,7 +255,10 @@ def listen(settings: Settings) -> socket.socket:
             raise CannotListen(
                 f"{place} is in use by another program. Choose another with --port."
             ) from error
-        raise CannotListen(f"Cannot listen on {place}: {error.strerror}.") from error
+        other = "--port" if error.errno == errno.EACCES else "--host"
+        raise CannotListen(
+            f"Cannot listen on {place}: {error.strerror}. Choose another with {other}."
+        ) from error
     listener.setblocking(False)
     return listener
 
