@@ -18,6 +18,7 @@ from typing import Final
 
 import uvicorn
 import uvloop
+from starlette.applications import Starlette
 
 from trigger_lite.background.clock import Clock
 from trigger_lite.background.deadlines import Deadlines
@@ -286,9 +287,9 @@ class _HttpServer(uvicorn.Server):
         self._ready()
 
 
-def _http_config(services: Services) -> uvicorn.Config:
+def _http_config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
-        build_app(services),
+        app,
         loop="none",
         http="httptools",
         ws="websockets-sansio",
@@ -318,13 +319,15 @@ async def _serve_http(
             worker.start()
         ready()
 
-    server = _HttpServer(_http_config(services), answering)
+    app = build_app(services)
+    server = _HttpServer(_http_config(app), answering)
 
     async def stop_when_asked() -> None:
         await stop.wait()
         if worker is not None:
             # First, while its results can still be delivered.
             await worker.stop(WORKER_STOP_SECONDS)
+        app.state.dashboard.close()
         server.should_exit = True
 
     watcher = asyncio.create_task(stop_when_asked())
