@@ -41,7 +41,7 @@ class Settings:
     """The server's settings; durations in seconds."""
 
     host: str = _setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every network.")
-    port: int = _setting(8030, "Port to listen on; 0 chooses a free one.", at_most=65_535)
+    port: int = _setting(3040, "Port to listen on; 0 chooses a free one.", at_most=65_535)
     data: Path = _setting(DEFAULT_DATA, "Folder of the whole installation.")  # noqa: RUF009 - a field, and a Path is immutable
     database_url: str | None = _setting(
         None,

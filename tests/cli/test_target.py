@@ -53,7 +53,7 @@ def test_a_data_folder_elsewhere_is_named(run: RunCommand, local_server: FakeSer
         ),
         (
             ["--url", "localhost"],
-            "'localhost' is not a server's address; write for example http://127.0.0.1:8030",
+            "'localhost' is not a server's address; write for example http://127.0.0.1:3040",
         ),
         (
             ["--env", "dev", "--key", "tr_prod_x"],

@@ -6,7 +6,7 @@ import pytest
 from trigger_lite import NotConfigured, configure
 from trigger_lite.sdk.target import default_client
 
-LOCAL = {"url": "http://127.0.0.1:8030", "keys": {"dev": "tr_dev_local", "prod": "tr_prod_local"}}
+LOCAL = {"url": "http://127.0.0.1:3040", "keys": {"dev": "tr_dev_local", "prod": "tr_prod_local"}}
 
 
 def target() -> tuple[str, str]:
@@ -46,7 +46,7 @@ def test_what_was_configured_beats_the_environment(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_local_server_is_found_with_its_prod_key(local: Path) -> None:
-    assert target() == ("http://127.0.0.1:8030", "tr_prod_local")
+    assert target() == ("http://127.0.0.1:3040", "tr_prod_local")
 
 
 def test_a_local_server_is_found_below_the_present_folder(
@@ -56,12 +56,12 @@ def test_a_local_server_is_found_below_the_present_folder(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "trigger-lite-data").mkdir()
     (tmp_path / "trigger-lite-data" / "connection.json").write_text(json.dumps(LOCAL))
-    assert target() == ("http://127.0.0.1:8030", "tr_prod_local")
+    assert target() == ("http://127.0.0.1:3040", "tr_prod_local")
 
 
 def test_a_key_alone_goes_to_the_local_server(local: Path) -> None:
     configure(key="tr_dev_mine")
-    assert target() == ("http://127.0.0.1:8030", "tr_dev_mine")
+    assert target() == ("http://127.0.0.1:3040", "tr_dev_mine")
 
 
 def test_the_local_servers_key_goes_nowhere_else(local: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_unreadable_connection_file_is_named(local: Path, text: str) -> None:
 
 
 def test_a_connection_file_without_a_key_is_named(local: Path) -> None:
-    (local / "connection.json").write_text('{"url":"http://127.0.0.1:8030","keys":{}}')
+    (local / "connection.json").write_text('{"url":"http://127.0.0.1:3040","keys":{}}')
     with pytest.raises(NotConfigured, match="no prod key"):
         target()
 

@@ -193,7 +193,7 @@ def test_a_server_that_stays_silent_is_given_up_on(edge: Edge, pause: Pause) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8030", "ftp://x", "http://", "http://x:abc", "http://x:99999", "http://[::1"]
+    "url", ["", "localhost:3040", "ftp://x", "http://", "http://x:abc", "http://x:99999", "http://[::1"]
 )
 def test_what_is_no_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(NotConfigured, match="is no server address"):
@@ -203,7 +203,7 @@ def test_what_is_no_address_is_refused_at_once(url: str) -> None:
 @pytest.mark.parametrize("key", ["", " ", "tr_prod_…", "a\nb"])
 def test_what_is_no_key_is_refused_at_once(key: str) -> None:
     with pytest.raises(NotConfigured, match="the key is empty or holds characters that no key has"):
-        Sender("http://127.0.0.1:8030", key, attempts=1, timeout=1)
+        Sender("http://127.0.0.1:3040", key, attempts=1, timeout=1)
 
 
 def test_a_forked_child_uses_no_connection_of_its_parent(edge: Edge, sender: Sender) -> None:

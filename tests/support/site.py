@@ -25,7 +25,7 @@ from trigger_lite.web.auth import Keyring
 from trigger_lite.web.services import Services
 from trigger_lite.web.watch import RunWatch
 
-HOST: Final = "http://127.0.0.1:8030"
+HOST: Final = "http://127.0.0.1:3040"
 PASSWORD: Final = "correct horse battery"
 SESSION: Final = "session-token"
 FORM_TOKEN: Final = "form-token-of-the-session"
@@ -92,7 +92,7 @@ class Site:
     def signed_in(self, **headers: str) -> httpx.AsyncClient:
         """The owner's browser, on a page of this site."""
         client = self.client(**{**SAME_SITE, **headers})
-        client.cookies.set("trigger-lite-8030", SESSION)
+        client.cookies.set("trigger-lite-3040", SESSION)
         return client
 
 

@@ -85,9 +85,9 @@ async def event_stream(app: Starlette, url: str, **headers: str) -> AsyncIterato
     stream, left = EventStream(), asyncio.Event()
     address = urlsplit(url)
     sent = {
-        "host": "127.0.0.1:8030",
+        "host": "127.0.0.1:3040",
         "accept": "text/event-stream",
-        "cookie": f"trigger-lite-8030={SESSION}",
+        "cookie": f"trigger-lite-3040={SESSION}",
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
     scope = {
@@ -102,7 +102,7 @@ async def event_stream(app: Starlette, url: str, **headers: str) -> AsyncIterato
         "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
         "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8030),
+        "server": ("127.0.0.1", 3040),
     }
 
     async def receive() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.processes import Process
 
-_PRINTS_AND_WAITS = "import signal; print('port 8030', flush=True); signal.pause()"
+_PRINTS_AND_WAITS = "import signal; print('port 3040', flush=True); signal.pause()"
 _LEAVES_A_CHILD = """
 import subprocess, sys
 command = [sys.executable, '-c', 'import signal; signal.pause()']
@@ -21,7 +21,7 @@ def _python(code: str, directory: Path) -> Process:
 
 def test_a_line_is_waited_for_and_matched(tmp_path: Path) -> None:
     with _python(_PRINTS_AND_WAITS, tmp_path) as process:
-        assert process.wait_for_line(r"port (\d+)").group(1) == "8030"
+        assert process.wait_for_line(r"port (\d+)").group(1) == "3040"
         assert process.is_running
 
 
@@ -45,7 +45,7 @@ def test_stopping_returns_how_the_process_ended(tmp_path: Path) -> None:
     with _python(_PRINTS_AND_WAITS, tmp_path) as process:
         process.wait_for_line("port")
         assert process.stop() == -15
-        assert process.output == "port 8030"
+        assert process.output == "port 3040"
         process.assert_nothing_left()
 
 

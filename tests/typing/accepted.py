@@ -169,8 +169,8 @@ def run_by_run() -> None:
     assert_type(runs.get("run_1"), RunDetail)
     assert_type(runs.list(status=["FAILED"], task="resize", period="1d"), Iterator[RunSummary])
     assert_type(runs.replay("run_1", payload={"a": 1}), RunHandle[Any])
-    configure(url="http://127.0.0.1:8030", key="k")
-    client = Client("http://127.0.0.1:8030", "k", attempts=1, timeout="5s")
+    configure(url="http://127.0.0.1:3040", key="k")
+    client = Client("http://127.0.0.1:3040", "k", attempts=1, timeout="5s")
     assert_type(client.trigger("other", {"a": 1}, delay="1h", tags="t"), RunHandle[Any])
 
 

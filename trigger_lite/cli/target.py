@@ -92,7 +92,7 @@ def _url(given: Mapping[str, Any], connection: "Connection | None") -> str:
             f"{START_ONE}, or give --url and --key"
         )
     if not re.match(r"https?://[^/\s]+", url):
-        raise BadInput(f"{url!r} is not a server's address; write for example http://127.0.0.1:8030")
+        raise BadInput(f"{url!r} is not a server's address; write for example http://127.0.0.1:3040")
     return str(url).rstrip("/")
 
 

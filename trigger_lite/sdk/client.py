@@ -66,8 +66,8 @@ class Client:
     def url(self) -> str:
         """The server's address, without a slash at the end.
 
-        >>> Client("http://127.0.0.1:8030/", "tr_dev_abc123").url
-        'http://127.0.0.1:8030'
+        >>> Client("http://127.0.0.1:3040/", "tr_dev_abc123").url
+        'http://127.0.0.1:3040'
         """
         return self._sender.url
 

@@ -108,7 +108,7 @@ class OutsideRun(TriggerLiteError, RuntimeError):
 class NotConfigured(TriggerLiteError):
     """No server was named, and no local one has left its connection file.
 
-    >>> configure(url="http://127.0.0.1:8030", key="tr_prod_abc123")
+    >>> configure(url="http://127.0.0.1:3040", key="tr_prod_abc123")
     """
 
 

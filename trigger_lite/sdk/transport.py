@@ -189,7 +189,7 @@ def _address(url: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable:
-        raise NotConfigured(f"{url!r} is no server address; write for example http://127.0.0.1:8030")
+        raise NotConfigured(f"{url!r} is no server address; write for example http://127.0.0.1:3040")
     return parts
 
 

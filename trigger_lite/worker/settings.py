@@ -30,7 +30,7 @@ class WorkerSettings:
     directory: Path
     """The folder whose task files are imported, with everything below it."""
     url: str
-    """The server's address, such as `http://127.0.0.1:8030`."""
+    """The server's address, such as `http://127.0.0.1:3040`."""
     key: str = field(repr=False)
     """The environment's key; never printed."""
     concurrency: int = field(default_factory=default_concurrency)
@@ -65,4 +65,4 @@ class WorkerSettings:
         if self.concurrency < 1:
             raise ValueError(f"concurrency is {self.concurrency}; a worker needs at least 1")
         if not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"{self.url!r} is not a server address; write for example http://127.0.0.1:8030")
+            raise ValueError(f"{self.url!r} is not a server address; write for example http://127.0.0.1:3040")

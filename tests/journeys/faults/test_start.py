@@ -34,7 +34,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (["serve", "--prot", "8030"], "No such option '--prot'. Did you mean '--port'?"),
+        (["serve", "--prot", "3040"], "No such option '--prot'. Did you mean '--port'?"),
         (["serve", "--run-timout", "5"], "No such option '--run-timout'. Did you mean '--run-timeout'?"),
         (["sevre"], "No such command 'sevre'. Did you mean 'serve'?"),
         (["serve", "--port", "many"], "--port is 'many', but must be a whole number"),

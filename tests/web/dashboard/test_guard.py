@@ -62,7 +62,7 @@ async def test_a_stream_and_a_fragment_are_refused_in_their_own_way(site: Site) 
 async def test_a_form_from_another_site_does_nothing(site: Site, headers: dict[str, str]) -> None:
     run = a_run(site.engine)
     async with site.client(**headers) as browser:
-        browser.cookies.set("trigger-lite-8030", SESSION)
+        browser.cookies.set("trigger-lite-3040", SESSION)
         form = {"form_token": mask(FORM_TOKEN)}
         response = await browser.post(f"/prod/runs/{run.id}/cancel", data=form)
     assert response.status_code == 403
@@ -71,8 +71,8 @@ async def test_a_form_from_another_site_does_nothing(site: Site, headers: dict[s
 
 async def test_where_the_browser_says_no_more_the_origin_decides(site: Site) -> None:
     run = a_run(site.engine)
-    async with site.client(origin="http://127.0.0.1:8030") as browser:
-        browser.cookies.set("trigger-lite-8030", SESSION)
+    async with site.client(origin="http://127.0.0.1:3040") as browser:
+        browser.cookies.set("trigger-lite-3040", SESSION)
         response = await browser.post(f"/prod/runs/{run.id}/cancel", data={"form_token": mask(FORM_TOKEN)})
     assert response.status_code == 303
     assert site.engine.run(run).status == "CANCELED"

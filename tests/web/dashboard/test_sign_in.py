@@ -77,7 +77,7 @@ async def test_the_cookie_is_closed_to_scripts_and_other_sites(site: Site) -> No
     async with site.client(**SAME_SITE) as browser:
         plain = await browser.post("/sign-in", data={"password": PASSWORD})
         secure = await browser.post("https://127.0.0.1/sign-in", data={"password": PASSWORD})
-    cookie = _cookie(plain, "trigger-lite-8030")
+    cookie = _cookie(plain, "trigger-lite-3040")
     assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Secure" not in cookie
     assert "Max-Age=1209600" in cookie
     cookie = _cookie(secure, "__Host-trigger-lite")
@@ -128,7 +128,7 @@ async def test_the_theme_is_in_the_first_byte(site: Site, theme: str, shown: str
 @pytest.mark.parametrize(
     ("host", "is_warned"),
     [
-        ("http://127.0.0.1:8030", False),
+        ("http://127.0.0.1:3040", False),
         ("http://localhost", False),
         ("http://192.168.1.5", True),
         ("https://ci.example", False),
