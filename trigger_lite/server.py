@@ -99,9 +99,7 @@ async def serve_async(
 ) -> int:
     """Serve until `stop` is set or a signal arrives."""
     stop = stop or asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    _on_signals(stop.set)
     listener = listen(settings)
     url = settings.public_url or address_of(settings, listener)
     async with installation(settings) as (folder, secret, store, telemetry, bus):
@@ -128,6 +126,13 @@ async def serve_async(
             worker = None if beside is None else _worker(beside, url, by_slug["prod"])
             await _serve_http(services, listener, stop=stop, worker=worker, ready=lambda: ready(info))
     return 0
+
+
+def _on_signals(act: Callable[[], None]) -> None:
+    """Do this when the process is asked to end, instead of what was to be done before."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, act)
 
 
 def _worker(beside: WorkerBeside, url: str, key: str) -> WorkerProcess:
@@ -326,6 +331,7 @@ async def _serve_http(
         await stop.wait()
         if worker is not None:
             # First, while its results can still be delivered.
+            _on_signals(worker.hurry)  # asked again: do not wait for runs
             await worker.stop(WORKER_STOP_SECONDS)
         app.state.dashboard.close()
         server.should_exit = True

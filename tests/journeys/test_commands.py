@@ -142,6 +142,20 @@ def test_a_worker_that_dies_is_started_again(served: Served) -> None:
     assert (outcome.code, outcome.lines[-1]) == (0, '"Hello, again!"')
 
 
+def test_a_second_interrupt_does_not_wait_for_runs(start_command: StartCommand, tmp_path: Path) -> None:
+    _tasks(
+        tmp_path / "jobs", "def endless() -> None:\n    import time\n    while True:\n        time.sleep(1)\n"
+    )
+    server = start_command("serve", "jobs", "--port", "0")
+    server.wait_for_line("waiting for runs")
+    with start_command("trigger", "endless", "--wait") as waiting:
+        waiting.wait_for_line("endless is executing")
+        server.send(signal.SIGINT)
+        server.wait_for_line("stopping: 1 run may finish within 30.0s; Ctrl-C again ends them now")
+        server.send(signal.SIGINT)
+        assert server.wait_for_exit() == 0
+
+
 def test_a_worker_elsewhere_runs_the_tasks_of_its_folder(served: Served, start_command: StartCommand) -> None:
     folder = _tasks(served.folder / "elsewhere", "def distant() -> str:\n    return 'from afar'\n")
     worker = start_command(

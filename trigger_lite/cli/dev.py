@@ -65,4 +65,6 @@ def dev_retries(project: "ProjectConfig") -> bool:
 def _shown(folder: Path) -> str:
     here = Path.cwd()
     absolute = folder.resolve()
+    if absolute == here:
+        return "the project in this folder"
     return f"./{absolute.relative_to(here)}" if absolute.is_relative_to(here) else str(absolute)

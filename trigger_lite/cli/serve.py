@@ -99,7 +99,8 @@ def _serve(settings: Settings, directory: Path | None, *, json_logs: bool) -> in
 
     def ready(info: "ServerInfo") -> None:
         if json_logs:
-            _log_line(f"serving at {info.url}")
+            once = f"; sign in once at {info.sign_in_url}" if info.sign_in_url else ""
+            _log_line(f"serving at {info.url}{once}")
         else:
             _print_banner(info, directory)
 

@@ -166,8 +166,10 @@ class JsonPrinter(WorkerObserver):
 
     def notice(self, event: WorkerEvent) -> None:
         if not isinstance(event, LogPrinted):
-            fields = msgspec.to_builtins(event)
+            fields = {name: value for name, value in msgspec.to_builtins(event).items() if value is not None}
             line = {"time": _utc(), "event": fields.pop("type"), **fields}
+            if isinstance(event, RunFinished):
+                line["seconds"] = round(event.seconds, 6)
             self._write(msgspec.json.encode(line).decode())
 
 

@@ -66,6 +66,11 @@ class WorkerProcess:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    def hurry(self) -> None:
+        """Ask a worker that is stopping to end its runs at once."""
+        if self._process is not None and self._process.returncode is None:
+            _signal(self._process.pid, signal.SIGTERM)
+
     def _is_stopping(self) -> bool:
         return self._stopping
 
