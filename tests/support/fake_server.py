@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -329,7 +329,7 @@ class _Door(asyncio.Protocol):
             if isinstance(event, Request):
                 self._socket.send_response(self._socket.accept(event))
                 self._server.connected(self)
-            elif event.opcode is Opcode.TEXT:
+            elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
                 self._server.frame(self, bytes(event.data))
         self._write()
 

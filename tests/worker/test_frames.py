@@ -24,7 +24,12 @@ def test_frames_survive_any_cutting_of_the_stream(bodies: list[bytes], size: int
 def test_a_large_frame_arrives_whole_and_the_end_is_noticed() -> None:
     near, far = socket.socketpair()
     body = os.urandom(3_000_000)
-    sender = threading.Thread(target=lambda: (BlockingFrames(near).send(body), near.close()))
+
+    def send_and_close() -> None:
+        BlockingFrames(near).send(body)
+        near.close()
+
+    sender = threading.Thread(target=send_and_close)
     sender.start()
     with far:
         frames = BlockingFrames(far)
