@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import event
-from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from trigger_lite.store.dialect import SQLITE, SQLITE_READER, SQLITE_WRITER, PsycopgConnection, postgres
@@ -44,7 +45,8 @@ class SqliteDatabase:
         return connection
 
     def read_engine(self) -> AsyncEngine:
-        url = f"sqlite+aiosqlite:///file:{self._path}?mode=ro&uri=true"
+        file = f"file:{quote(str(self._path))}"
+        url = URL.create("sqlite+aiosqlite", database=file, query={"mode": "ro", "uri": "true"})
         engine = create_async_engine(url, pool_size=READERS, max_overflow=0, paramstyle="named")
 
         @event.listens_for(engine.sync_engine, "connect")

@@ -35,12 +35,21 @@ def begin(dialect: Dialect) -> str:
     return "BEGIN IMMEDIATE" if dialect is SQLITE else "BEGIN"
 
 
+def is_lost(connection: object) -> bool:
+    """Tell whether a connection must be opened anew. Differs on SQLite because a file cannot hang up."""
+    return isinstance(connection, PsycopgConnection) and connection.is_closed
+
+
 class PsycopgConnection:
     """A psycopg connection with the two calls of `transaction.Connection`."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
+
+    @property
+    def is_closed(self) -> bool:
+        return bool(self._connection.closed)
 
     def execute(self, sql: str, parameters: Any = None) -> Any:
         return self._cursor.execute(sql, parameters or None)

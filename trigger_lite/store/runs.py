@@ -124,9 +124,12 @@ _DELAYED = Query(
 )
 _NEXT_DELAYED = Query("SELECT min(delay_until) FROM run WHERE execution_status = 'DELAYED'", lambda at: at)
 _EXPIRING = Query(
-    _RUN + " WHERE queued = 1 AND ttl_at IS NOT NULL AND ttl_at <= :now ORDER BY ttl_at LIMIT :count", RunRow
+    _RUN + " WHERE ttl_at IS NOT NULL AND worker_id IS NULL AND ttl_at <= :now ORDER BY ttl_at LIMIT :count",
+    RunRow,
 )
-_NEXT_EXPIRING = Query("SELECT min(ttl_at) FROM run WHERE queued = 1 AND ttl_at IS NOT NULL", lambda at: at)
+_NEXT_EXPIRING = Query(
+    "SELECT min(ttl_at) FROM run WHERE ttl_at IS NOT NULL AND worker_id IS NULL", lambda at: at
+)
 _PENDING_VERSION = Query(
     _RUN
     + """ WHERE execution_status = 'RUN_CREATED' AND environment_id = :environment_id

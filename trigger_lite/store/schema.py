@@ -250,7 +250,7 @@ run = Table(
     _partial("run_failed", "environment_id", "status", "id", where="is_failed = 1"),
     _partial("run_worker", "worker_id", where="worker_id IS NOT NULL"),
     _partial("run_delayed", "delay_until", where="execution_status = 'DELAYED'"),
-    _partial("run_expiring", "ttl_at", where="queued = 1 AND ttl_at IS NOT NULL"),
+    _partial("run_expiring", "ttl_at", where="ttl_at IS NOT NULL AND worker_id IS NULL"),
     _partial(
         "run_pending_version", "environment_id", "task_id", "id", where="execution_status = 'RUN_CREATED'"
     ),

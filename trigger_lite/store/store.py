@@ -41,7 +41,11 @@ class Store:
 
         def connect() -> Connection:
             connection = database.connect()
-            migrate(connection, database.dialect, area)
+            try:
+                migrate(connection, database.dialect, area)
+            except BaseException:
+                connection.close()
+                raise
             return connection
 
         writer = Writer(connect, database.dialect, publish=publish, inbox_limit=inbox_limit)

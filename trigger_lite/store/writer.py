@@ -3,6 +3,8 @@
 What arrives in one turn of the event loop is handed over together and committed together, so the price
 of a commit is shared. Each function runs inside its own savepoint: one that raises undoes only itself.
 Events are published after the commit, or never.
+
+A commit that fails fails all its functions; a connection that was lost is opened again for the next one.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ from sqlalchemy.engine import Dialect
 
 from trigger_lite.protocol.errors import ServerBusy
 from trigger_lite.protocol.ids import IdSource
-from trigger_lite.store.dialect import begin
+from trigger_lite.store.dialect import begin, is_lost
 from trigger_lite.store.transaction import Connection, Tx
 
 MAX_GROUP: Final = 256
@@ -135,7 +137,7 @@ class Writer:
                 open_for_more = self._collect(backlog)
             group, backlog = backlog[:MAX_GROUP], backlog[MAX_GROUP:]
             if group:
-                self._commit(connection, group)
+                connection = self._commit(connection, group)
                 self._loop.call_soon_threadsafe(self._deliver, group)
         connection.close()
 
@@ -150,9 +152,12 @@ class Writer:
             return True
         return False
 
-    def _commit(self, connection: Connection, group: list[Work]) -> None:
+    def _commit(self, connection: Connection, group: list[Work]) -> Connection:
+        """Run and commit a group; return the connection to use from then on."""
         now = self._clock()
         try:
+            if is_lost(connection):
+                connection = self._connect()
             connection.execute(begin(self._dialect), {})
             for work in group:
                 self._apply(connection, work, now)
@@ -161,6 +166,7 @@ class Writer:
             for work in group:
                 work.error, work.events = error, []
             self._roll_back(connection)
+        return connection
 
     def _apply(self, connection: Connection, work: Work, now: int) -> None:
         tx = Tx(connection, self._dialect, now, self._ids)
@@ -168,17 +174,25 @@ class Writer:
         try:
             work.result = work.fn(tx, *work.args)
         except Exception as error:
-            connection.execute("ROLLBACK TO SAVEPOINT work", {})
+            self._undo(connection, error)
             work.error = error
         else:
             work.events = tx.events
         connection.execute("RELEASE SAVEPOINT work", {})
 
+    def _undo(self, connection: Connection, error: Exception) -> None:
+        """Undo one function; when that cannot be, because the database gave up all of the group, say why."""
+        try:
+            connection.execute("ROLLBACK TO SAVEPOINT work", {})
+        except Exception:
+            raise error from None
+
     def _roll_back(self, connection: Connection) -> None:
         try:
             connection.execute("ROLLBACK", {})
         except Exception:
-            # Nothing is open to roll back: BEGIN itself failed. The callers have the first error.
+            # Nothing is open to roll back: BEGIN itself failed, the database rolled back by itself (a full
+            # disk), or the connection is lost. The callers have the first error.
             return
 
     # ---- back on the loop -------------------------------------------------------------------------

@@ -183,7 +183,7 @@ CREATE TABLE run (
 );
 
 CREATE INDEX run_delayed ON run (delay_until) WHERE execution_status = 'DELAYED';
-CREATE INDEX run_expiring ON run (ttl_at) WHERE queued = 1 AND ttl_at IS NOT NULL;
+CREATE INDEX run_expiring ON run (ttl_at) WHERE ttl_at IS NOT NULL AND worker_id IS NULL;
 CREATE INDEX run_failed ON run (environment_id, status, id) WHERE is_failed = 1;
 CREATE UNIQUE INDEX run_idempotency ON run (environment_id, task_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX run_lane ON run (lane_id, score, id) WHERE queued = 1;
