@@ -5,6 +5,7 @@ the random part counts up, so ids made by one source never sort backwards (engin
 """
 
 import secrets
+from collections.abc import Iterator
 from typing import Final
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
@@ -26,6 +27,12 @@ def _encode(number: int, digits: int) -> str:
     return "".join(pairs)
 
 
+def _random_numbers() -> Iterator[int]:
+    """Yield random numbers of 64 bits. Many at once: asking the system costs more than all else of an id."""
+    while True:
+        yield from memoryview(secrets.token_bytes(1024)).cast("Q")
+
+
 class IdSource:
     """Makes ids that sort in the order they were made, whatever the wall clock does.
 
@@ -34,10 +41,11 @@ class IdSource:
 
     def __init__(self) -> None:
         self._last = 0
+        self._chance = _random_numbers()
 
     def new(self, prefix: str, now_ms: int) -> str:
         """Return a new id such as `run_06fd…`; `now_ms` is Unix time in milliseconds."""
-        candidate = (now_ms << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS - 8)
+        candidate = (now_ms << _RANDOM_BITS) | next(self._chance)
         self._last = candidate if candidate > self._last else self._last + 1
         return f"{prefix}_{_encode(self._last, _BODY_LENGTH)}"
 
