@@ -49,6 +49,7 @@ class Transition(StrEnum):
     CANCEL = "cancel"
 
 
+_STATE_COLUMNS: Final = frozenset(RunRow._fields)
 _FAILURE: Final = frozenset(TERMINAL - {R.COMPLETED_SUCCESSFULLY, R.EXPIRED})
 
 # (execution status, why) -> (execution status, run statuses it may come with; the first is the usual one).
@@ -161,7 +162,7 @@ def move(
         columns["holds_slot"] = holds
     if not runs.update_run(tx, run, columns):
         raise StaleSnapshot(run.id)
-    known = {name: value for name, value in columns.items() if name in RunRow._fields}
+    known = {name: value for name, value in columns.items() if name in _STATE_COLUMNS}
     moved = run._replace(**known)
     _record(tx, moved, transition, description, snapshot, freed=bool(run.holds_slot) and not holds, owner=run)
     return moved
