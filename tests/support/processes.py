@@ -199,6 +199,24 @@ def clean_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1"}
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs; one that ended and was not waited for does not."""
+    folder = Path(f"/proc/{pid}")
+    try:
+        return not _is_zombie(folder)
+    except OSError:
+        return False
+
+
+def memory_of(pid: int) -> int:
+    """Return the memory of a process in bytes, what it shares counted in parts (PSS); 0 when it ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
 def trigger_lite_command() -> list[str]:
     """Return how the installed `trigger-lite` is started, as a user would."""
     installed = Path(sys.executable).with_name("trigger-lite")

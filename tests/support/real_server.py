@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -77,13 +77,15 @@ class RealServer:
 
     def finished(self, run_id: str, *, seconds: float = 30, environment: str = "prod") -> dict[str, Any]:
         """Wait until a run is over and return it."""
-        return self._changed_to(run_id, lambda run: run["isCompleted"], seconds, environment)
+        return self.until(run_id, _is_over, seconds=seconds, environment=environment)
 
     def reaches(
         self, run_id: str, status: str, *, seconds: float = 30, environment: str = "prod"
     ) -> dict[str, Any]:
         """Wait until a run has a status and return it."""
-        return self._changed_to(run_id, lambda run: run["status"] == status, seconds, environment)
+        return self.until(
+            run_id, lambda run: run["status"] == status, seconds=seconds, environment=environment
+        )
 
     def logs(self, run_id: str, *, environment: str = "prod") -> list[dict[str, Any]]:
         """Return all that a run printed."""
@@ -96,16 +98,28 @@ class RealServer:
                 if page.json()["finished"] or not page.json()["lines"]:
                     return lines
 
-    def _changed_to(self, run_id: str, is_it: Any, seconds: float, environment: str) -> dict[str, Any]:
+    def until(
+        self,
+        run_id: str,
+        is_it: Callable[[dict[str, Any]], bool],
+        *,
+        seconds: float = 30,
+        environment: str = "prod",
+    ) -> dict[str, Any]:
+        """Wait until a run is as wanted and return it; fails at once when it ended otherwise."""
         deadline = time.monotonic() + seconds
         since = ""
         with self.client(environment) as client:
             while (left := deadline - time.monotonic()) > 0:
                 wait: dict[str, float | str] = {"seconds": min(left, _LONG_POLL_SECONDS), "since": since}
-                run = client.get(f"/api/v1/runs/{run_id}/wait", params=wait).json()
+                run: dict[str, Any] = client.get(f"/api/v1/runs/{run_id}/wait", params=wait).json()
                 if is_it(run):
-                    assert isinstance(run, dict)
                     return run
-                assert not run["isCompleted"], f"{run_id} ended as {run['status']}: {run}"
+                # A cancelled run changes once more, when its worker confirms.
+                assert not _is_over(run) or run["isCancelled"], f"{run_id} ended as {run['status']}: {run}"
                 since = run["updatedAt"]
         raise AssertionError(f"{run_id} is still {run['status']} after {seconds:g} s:\n{self.process.output}")
+
+
+def _is_over(run: dict[str, Any]) -> bool:
+    return bool(run["isCompleted"])
