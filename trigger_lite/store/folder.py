@@ -53,7 +53,7 @@ class DataFolder:
             raise FolderUnusable(
                 f"The data folder {self.path} is not writable. Change its owner, or choose one with --data."
             )
-        kind = filesystem_of(self.path, _mount_table() if mounts is None else mounts)
+        kind = filesystem_of(self.path.resolve(), _mount_table() if mounts is None else mounts)
         if kind in _NETWORK:
             raise FolderUnusable(
                 f"The data folder {self.path} is on a network filesystem ({kind}). SQLite may lose data "
@@ -82,16 +82,24 @@ class DataFolder:
             self._lock = None
 
     def secret(self) -> bytes:
-        """Return the installation's secret, made on the first start and readable by its owner only."""
+        """Return the installation's secret, made on the first start and readable by its owner only.
+
+        Raises FolderUnusable when the file that should hold it does not.
+        """
         path = self.path / "secret"
         try:
-            return bytes.fromhex(path.read_text().strip())
+            secret = bytes.fromhex(path.read_text().strip())
         except FileNotFoundError:
             made = secrets.token_bytes(SECRET_BYTES)
             write_private(path, made.hex() + "\n")
             return made
-        except ValueError as error:
-            raise FolderUnusable(f"{path} does not hold a secret: it must be hexadecimal digits") from error
+        except ValueError:
+            secret = b""
+        except OSError as error:
+            raise FolderUnusable(f"{path} cannot be read: {error.strerror}") from error
+        if len(secret) != SECRET_BYTES:
+            raise FolderUnusable(f"{path} does not hold a secret of {2 * SECRET_BYTES} hexadecimal digits")
+        return secret
 
     def write_connection(self, url: str, keys: dict[str, str]) -> None:
         """Leave address and keys for clients on this machine, readable by the owner only."""
@@ -103,6 +111,7 @@ def write_private(path: Path, text: str) -> None:
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
+        os.fchmod(descriptor, 0o600)  # a draft left by a crash keeps the mode it had
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
