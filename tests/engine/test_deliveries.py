@@ -18,6 +18,7 @@ from tests.support.builders import (
 from tests.support.harness import Harness
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.deliveries import hand_back, time_out
+from trigger_lite.engine.expiry import expire_lapsed
 from trigger_lite.engine.retry import MAX_DELIVERIES, STALL_RETRY_MS
 from trigger_lite.engine.run_json import decode_error
 from trigger_lite.protocol.errors import RunNotFound, StaleSnapshot
@@ -122,14 +123,16 @@ def test_only_the_worker_that_has_a_run_hands_it_back_and_only_unstarted(engine:
     assert engine.run(started) == started
 
 
-def test_a_run_handed_back_after_its_ttl_is_not_expired(engine: Harness) -> None:
-    """Q-43: a worker had it in time."""
+def test_a_run_handed_back_unstarted_keeps_its_ttl(engine: Harness) -> None:
+    """Q-40: a worker that was too busy to begin it does not give it time without end."""
     a_version(engine)
     run = a_run(engine, ttl=10)
     claimed = claim_one(engine)
-    engine.pass_time(60)
+    engine.pass_time(5)
     engine.do(hand_back, engine.prod.id, run.id, newest(claimed), WORKER)
-    assert claim_one(engine).id == run.id
+    engine.pass_time(5)
+    assert engine.do(expire_lapsed, 100) == 1
+    assert engine.run(run).status == "EXPIRED"
 
 
 # ---- executing and silent ------------------------------------------------------------------------------

@@ -27,8 +27,19 @@ def hand_back(tx: Tx, environment_id: str, run_id: str, snapshot: str, worker_id
 
 
 def take_back(tx: Tx, run: RunRow) -> RunRow:
-    """Put an unstarted run back at its old place in line; no delivery is counted."""
-    return _return(tx, run, score=run.score, deliveries=run.deliveries, why="Handed back unstarted")
+    """Put an unstarted run back at its old place in line; no delivery is counted.
+
+    One that never began is as if it had not been claimed: its TTL goes on.
+    """
+    began = run.deliveries or run.attempt
+    return _return(
+        tx,
+        run,
+        score=run.score,
+        deliveries=run.deliveries,
+        started_at=run.started_at if began else None,
+        why="Handed back unstarted",
+    )
 
 
 def time_out(tx: Tx, run_id: str, seq: int) -> RunRow | None:
@@ -59,11 +70,12 @@ def _not_started(tx: Tx, run: RunRow) -> RunRow:
         run,
         score=tx.now + delivery_delay_ms(run.id, deliveries),
         deliveries=deliveries,
+        started_at=run.started_at,
         why="The worker did not start it in time",
     )
 
 
-def _return(tx: Tx, run: RunRow, *, score: int, deliveries: int, why: str) -> RunRow:
+def _return(tx: Tx, run: RunRow, *, score: int, deliveries: int, started_at: int | None, why: str) -> RunRow:
     lane = slots.rejoin(tx, run._replace(score=score))
     moved = lifecycle.move(
         tx,
@@ -76,6 +88,7 @@ def _return(tx: Tx, run: RunRow, *, score: int, deliveries: int, why: str) -> Ru
             "score": score,
             "lane_id": lane,
             "deliveries": deliveries,
+            "started_at": started_at,
         },
     )
     slots.release(tx, run)
