@@ -1,0 +1,97 @@
+"""How SQLite executes the statements: what is hot follows its index, and nothing walks all runs."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.support.harness import Harness, harness
+from trigger_lite.store import environments, queues, requests, runs, versions
+from trigger_lite.store.database import SqliteDatabase
+from trigger_lite.store.query import Query
+
+ROOMS = (environments, queues, requests, runs, versions)
+
+# Statements that run for every trigger, claim, attempt or tick, and the index each must follow.
+HOT = {
+    (queues, "_JOIN_LANE"): "lane_key (queue_id=? AND lane_key=?)",
+    (queues, "_DUE_LANES"): "lane_ready (environment_id=? AND head_score>? AND head_score<?)",
+    (queues, "_NEXT_DUE"): "lane_ready (environment_id=? AND head_score>?)",
+    (queues, "_TAKE"): "run_lane (lane_id=?)",
+    (queues, "_RENEW_HEAD"): "run_lane (lane_id=?)",
+    (queues, "_COUNT_QUEUED"): "run_lane (lane_id=?)",
+    (queues, "_AHEAD"): "run_lane (lane_id=? AND score<?)",
+    (queues, "_REPAIR"): "run_worker (worker_id>?)",
+    (queues, "_FIND"): "queue_name (environment_id=? AND name=?)",
+    (environments, "_RECOUNT"): "run_worker (worker_id>?)",
+    (runs, "_FIND"): "sqlite_autoindex_run_1 (id=?)",
+    (runs, "_FIND_IN"): "sqlite_autoindex_run_1 (id=?)",
+    (runs, "_DATA"): "sqlite_autoindex_run_1 (id=?)",
+    (runs, "_HEADS"): "run_lane (lane_id=? AND score<?)",
+    (runs, "_BY_IDEMPOTENCY_KEY"): "run_idempotency (environment_id=? AND task_id=? AND idempotency_key=?)",
+    (runs, "_OWNED"): "run_worker (worker_id>?)",
+    (runs, "_OWNED_BY"): "run_worker (worker_id=?)",
+    (runs, "_DELAYED"): "run_delayed (delay_until<?)",
+    (runs, "_NEXT_DELAYED"): "run_delayed",
+    (runs, "_EXPIRING"): "run_expiring (ttl_at>? AND ttl_at<?)",
+    (runs, "_NEXT_EXPIRING"): "run_expiring (ttl_at>?)",
+    (runs, "_PENDING_VERSION"): "run_pending_version (environment_id=? AND task_id=?)",
+    (runs, "_PENDING_THIS_VERSION"): "run_pending_version (environment_id=? AND task_id=?)",
+    (runs, "_CHILDREN"): "run_parent (parent_id=?)",
+    (runs, "_UNFINISHED_CHILDREN"): "run_parent (parent_id=? AND id>?)",
+    (runs, "_SNAPSHOTS"): "sqlite_autoindex_snapshot_1 (run_id=? AND seq>?)",
+    (requests, "_FIND"): "sqlite_autoindex_request_key_1 (key=?)",
+    (requests, "_OLDEST"): "request_key_age",
+    (versions, "_CURRENT"): "worker_version_current (environment_id=?)",
+    (versions, "_FIND_TASK"): "sqlite_autoindex_task_1 (worker_version_id=? AND task_id=?)",
+}
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    path: Path = tmp_path_factory.mktemp("plans") / "state.db"
+    with harness(SqliteDatabase(path, synchronous="OFF")) as made:
+        yield made
+
+
+def _statements() -> Iterator[tuple[ModuleType, str, Query[object]]]:
+    for room in ROOMS:
+        for name, value in vars(room).items():
+            if isinstance(value, Query):
+                yield room, name, value
+
+
+def _plan(sqlite: Harness, query: Query[object]) -> list[str]:
+    sql = query.sql(sqlite.dialect)
+    binds = dict.fromkeys(re.findall(r":(\w+)", sql), 1)
+    return [row[3] for row in sqlite.connection.execute(f"EXPLAIN QUERY PLAN {sql}", binds).fetchall()]
+
+
+@pytest.mark.parametrize(("room", "name"), HOT, ids=[f"{room.__name__[19:]}.{name}" for room, name in HOT])
+def test_a_hot_statement_follows_its_index(sqlite: Harness, room: ModuleType, name: str) -> None:
+    """Q-26: its cost is that of what it finds."""
+    plan = _plan(sqlite, getattr(room, name))
+    assert any(step.endswith(HOT[room, name]) for step in plan), plan
+
+
+def test_no_statement_walks_the_runs(sqlite: Harness) -> None:
+    """Q-26: by no index of all runs either; the only walks are over a partial index of few."""
+    few = ("run_worker", "run_delayed", "run_expiring", "run_lane", "run_pending_version", "run_parent")
+    for room, name, query in _statements():
+        for step in _plan(sqlite, query):
+            if re.match(r"(SCAN|SEARCH) run\b", step):
+                index = re.search(r"INDEX (\w+)", step)
+                single = "(id=?)" in step or "idempotency_key=?" in step
+                assert index and (single or index[1] in few), f"{room.__name__}.{name}: {step}"
+
+
+def test_no_statement_sorts(sqlite: Harness) -> None:
+    """Q-26: what must be in order is found in order."""
+    sorting = {
+        f"{room.__name__}.{name}"
+        for room, name, query in _statements()
+        if any("TEMP B-TREE" in step for step in _plan(sqlite, query))
+    }
+    assert not sorting
