@@ -69,6 +69,16 @@ async def test_counts_of_the_tabs_follow(site: Site) -> None:
         await stream.until('<span id="count-queued" class="count" hx-swap-oob="true">2</span>')
 
 
+async def test_counts_shared_by_two_pages_are_never_left_stale(site: Site) -> None:
+    site.publish()
+    async with event_stream(site.app, await _live_url(site, "/prod/runs")) as first:
+        await first.until('id="count-queued"')
+        a_run(site.engine)
+        site.publish()
+        async with event_stream(site.app, await _live_url(site, "/prod/runs")) as second:
+            await second.until('<span id="count-queued" class="count" hx-swap-oob="true">1</span>')
+
+
 async def test_an_empty_page_loads_its_first_run_by_itself(site: Site) -> None:
     async with event_stream(site.app, await _live_url(site, "/prod/runs")) as stream:
         a_run(site.engine)

@@ -189,3 +189,12 @@ async def test_a_large_payload_does_not_make_a_large_page(site: Site) -> None:
     page = await _page(site, run)
     assert len(page) < 120_000
     assert "the raw download has all" in page
+
+
+@pytest.mark.parametrize(
+    ("progress", "percent"), [(0.4, 40), (1, 100), (55, 55), (0, 0), (101, None), (-1, None), ("half", None)]
+)
+async def test_progress_in_the_metadata_is_drawn(site: Site, progress: object, percent: int | None) -> None:
+    page = await _page(site, a_run(site.engine, metadata={"progress": progress}))
+    assert (f'<progress max="100" value="{percent}"' in page) is (percent is not None)
+    assert ("<progress" in page) is (percent is not None)

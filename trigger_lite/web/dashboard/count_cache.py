@@ -2,26 +2,46 @@
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from trigger_lite.store.store import Store
+from trigger_lite.web.dashboard.hub import Hub
 from trigger_lite.web.dashboard.reads import read_counts
 
 LIFE_SECONDS: Final = 1.0
 
 
-class CountCache:
-    """Counts by environment, as old as LIFE_SECONDS at most."""
+class Counts(NamedTuple):
+    """Runs by tab; `is_current` unless something changed since they were counted."""
 
-    def __init__(self, store: Store) -> None:
+    by_tab: dict[str, int]
+    is_current: bool
+
+
+class _Counted(NamedTuple):
+    at: float
+    seq: int
+    by_tab: dict[str, int]
+
+
+class CountCache:
+    """Counts by environment. Who gets some that are not current asks again a little later."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
         self._store = store
-        self._counts: dict[str, tuple[float, dict[str, int]]] = {}
+        self._hub = hub
+        self._counted: dict[str, _Counted] = {}
         self._counting = asyncio.Lock()
 
-    async def of(self, environment_id: str) -> dict[str, int]:
+    async def of(self, environment_id: str) -> Counts:
         async with self._counting:
-            at, counts = self._counts.get(environment_id, (0.0, {}))
-            if not counts or time.monotonic() - at >= LIFE_SECONDS:
-                at, counts = time.monotonic(), await self._store.read(read_counts, environment_id)
-                self._counts[environment_id] = (at, counts)
-            return counts
+            found = self._counted.get(environment_id)
+            if found is None or self._is_due(found):
+                at, seq = time.monotonic(), self._hub.position.seq
+                found = _Counted(at, seq, await self._store.read(read_counts, environment_id))
+                self._counted[environment_id] = found
+        return Counts(found.by_tab, found.seq == self._hub.position.seq)
+
+    def _is_due(self, counted: _Counted) -> bool:
+        is_old = time.monotonic() - counted.at >= LIFE_SECONDS
+        return is_old and counted.seq != self._hub.position.seq

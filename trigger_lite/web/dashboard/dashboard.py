@@ -46,7 +46,7 @@ class Dashboard:
         """Read templates and files, and begin to follow the bus."""
         assets = Assets.load()
         pages, hub = Pages(assets), Hub(services.bus)
-        rows, counts = RowCache(services.store, pages, hub), CountCache(services.store)
+        rows, counts = RowCache(services.store, pages, hub), CountCache(services.store, hub)
         return cls(services, assets, pages, hub, rows, counts)
 
     def close(self) -> None:

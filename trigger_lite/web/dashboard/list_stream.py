@@ -54,7 +54,7 @@ class ListStream:
             rows = await self._dashboard.rows.fragments(environment.id, environment.slug, changed)
             sent.append("".join(rows))
         if self._is_time_to_count(viewer, bool(changed)):
-            sent += await self._counts()
+            sent.append(await self._counts(viewer))
         return [html for html in sent if html]
 
     def _is_time_to_count(self, viewer: Viewer, changed: bool) -> bool:
@@ -62,18 +62,23 @@ class ListStream:
         if not (changed or viewer.has_new_runs or viewer.has_line_moved):
             return False
         if time.monotonic() - self._counted_at < COUNT_SECONDS:
-            viewer.has_new_runs = True
-            viewer.wake()
+            self._put_off(viewer)
             return False
         viewer.has_new_runs = viewer.has_line_moved = False
         self._counted_at = time.monotonic()
         return True
 
-    async def _counts(self) -> list[str]:
+    def _put_off(self, viewer: Viewer) -> None:
+        viewer.has_new_runs = True
+        viewer.wake()
+
+    async def _counts(self, viewer: Viewer) -> str:
         """Return what changed of the tabs' counts and of the bar of new runs."""
         pages, base = self._dashboard.pages, f"/{self._environment.slug}/runs"
         counts = await self._dashboard.counts.of(self._environment.id)
-        tabs = tab_views(self._query, counts, base)
+        if not counts.is_current:
+            self._put_off(viewer)
+        tabs = tab_views(self._query, counts.by_tab, base)
         sent = [
             pages.fragment("_count.html", tab, swapped=True)
             for tab, before in zip(tabs, self._tabs or tabs, strict=True)
@@ -85,7 +90,7 @@ class ListStream:
             self._new = new
             view = new_runs_view(new, self._query, base, loads_itself=not self.run_ids)
             sent.append(pages.fragment("_new_runs.html", view, swapped=True))
-        return ["".join(sent)]
+        return "".join(sent)
 
     def _count_new(self, tx: Reader) -> int:
         if not self._query.is_newest_page:

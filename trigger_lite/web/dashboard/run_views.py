@@ -37,13 +37,17 @@ class RunFacts(NamedTuple):
 
 @dataclass(frozen=True)
 class HeadView:
-    """The top of the page: which run, how it stands, and what one can do to it."""
+    """The top of the page: which run, how it stands, and what one can do to it.
+
+    `progress` is a percentage when the metadata hold `progress`, as a part of one or of a hundred.
+    """
 
     id: str
     task: str
     task_href: str
     status: StatusView
     took: Timing
+    progress: int | None
     can_cancel: bool
     cancel_href: str
     replay_href: str
@@ -193,11 +197,20 @@ def head_view(facts: RunFacts, *, slug: str, now: int) -> HeadView:
         task_href=_list_href(slug, "task", run.task_id),
         status=status_view(run),
         took=took_of(run, now),
+        progress=progress_of(facts.data.metadata),
         can_cancel=RunStatus(run.status) not in TERMINAL,
         cancel_href=f"{base}/cancel",
         replay_href=f"{base}/replay",
         is_test=bool(run.is_test),
     )
+
+
+def progress_of(metadata: str | None) -> int | None:
+    """Return the progress that metadata tell, in percent; what is no number between 0 and 100 is none."""
+    value = decode_metadata(metadata).get("progress")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        return None
+    return round(value * 100 if value <= 1 else value)
 
 
 def timeline_view(facts: RunFacts, now: int) -> TimelineView:
