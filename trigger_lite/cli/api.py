@@ -40,7 +40,7 @@ class Api:
     def __init__(self, target: Target, *, attempts: int = _ATTEMPTS) -> None:
         self.target = target
         try:
-            self._client = Client(target.url, target.key, attempts=attempts)
+            self._client = Client(target.url, target.key, attempts=attempts, source="cli")
         except NotConfigured as error:
             raise BadInput(str(error)) from error
 

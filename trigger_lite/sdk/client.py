@@ -58,9 +58,12 @@ class Client:
     'https://jobs.example.com'
     """
 
-    def __init__(self, url: str, key: str, *, attempts: int = 5, timeout: Duration = 30) -> None:
+    def __init__(
+        self, url: str, key: str, *, attempts: int = 5, timeout: Duration = 30, source: str = "sdk"
+    ) -> None:
         self.key: Final = key
-        self._sender: Final = Sender(url, key, attempts=attempts, timeout=duration_seconds(timeout))
+        seconds = duration_seconds(timeout)
+        self._sender: Final = Sender(url, key, attempts=attempts, timeout=seconds, source=source)
 
     @property
     def url(self) -> str:

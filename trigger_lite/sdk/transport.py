@@ -80,6 +80,7 @@ class Sender:
         *,
         attempts: int,
         timeout: float,
+        source: str = "sdk",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url: Final = url.rstrip("/")
@@ -90,6 +91,7 @@ class Sender:
         self._key = key
         self._attempts = attempts
         self._timeout = timeout
+        self._source = source
         self._sleep = sleep
         self._pool = ConnectionPool(parts)
 
@@ -128,7 +130,7 @@ class Sender:
             "authorization": f"Bearer {self._key}",
             "content-type": "application/json",
             "x-trigger-api-version": API_VERSION,
-            "x-trigger-source": "sdk",
+            "x-trigger-source": self._source,
             # The same over all attempts, so that a trigger whose answer was lost is not made twice.
             "x-trigger-request-idempotency-key": os.urandom(16).hex(),
         }
