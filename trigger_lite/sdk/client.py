@@ -51,7 +51,8 @@ class Identity(msgspec.Struct, frozen=True, rename="camel"):
 class Client:
     """One server, spoken to with one key: for several servers, or for tasks whose code is elsewhere.
 
-    A request is made up to `attempts` times, and each time given up after `timeout`.
+    A request is made up to `attempts` times, and each time given up after `timeout`. `source` is what runs
+    triggered here are said to come from.
 
     >>> client = Client("https://jobs.example.com", "tr_prod_abc123")
     >>> client.url
