@@ -177,9 +177,12 @@ def _update(columns: tuple[str, ...]) -> Statement:
 
 def insert_run(tx: Tx, run: RunRow, data: RunData) -> None:
     """Add a run with its data and tags."""
+    large: dict[str, str] = {}
     if _is_large(data):
-        data = RunData(**_store_large(tx, run.id, data._asdict()))
+        inline, large = _part_large(data._asdict())
+        data = RunData(**inline)
     tx.insert(_INSERT, run + data)
+    _put_values(tx, run.id, large)
 
 
 def insert_tags(tx: Tx, environment_id: str, run_id: str, tags: Sequence[str]) -> None:
@@ -190,9 +193,11 @@ def insert_tags(tx: Tx, environment_id: str, run_id: str, tags: Sequence[str]) -
 
 def update_run(tx: Tx, run: RunRow, changes: Mapping[str, Any]) -> bool:
     """Change columns of a run *if it still is at the snapshot `run` shows*; tell whether it was (LK-02)."""
-    stored = _store_large(tx, run.id, changes)
-    statement = _update(tuple(stored))
-    return tx.run(statement, **stored, _id=run.id, _seq=run.snapshot_seq) == 1
+    inline, large = _part_large(changes)
+    if tx.run(_update(tuple(inline)), **inline, _id=run.id, _seq=run.snapshot_seq) != 1:
+        return False
+    _put_values(tx, run.id, large)
+    return True
 
 
 def _is_large(data: RunData) -> bool:
@@ -200,15 +205,22 @@ def _is_large(data: RunData) -> bool:
     return any(value is not None and len(value) > MAX_INLINE for value in values)
 
 
-def _store_large(tx: Tx, run_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with each one that is too long for the row put aside in `run_value`."""
-    stored = dict(values)
+def _part_large(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what goes into the row, and what is kept beside it; an empty text in the row marks that.
+
+    A text that is empty itself is kept beside it too, should a longer one have been there before.
+    """
+    inline, large = dict(values), {}
     for kind in _LARGE:
-        value = stored.get(kind)
-        if value is not None and len(value) > MAX_INLINE:
-            tx.run(_PUT_VALUE, run_id=run_id, kind=kind, data=value)
-            stored[kind] = ""
-    return stored
+        value = inline.get(kind)
+        if value is not None and (value == "" or len(value) > MAX_INLINE):
+            inline[kind], large[kind] = "", value
+    return inline, large
+
+
+def _put_values(tx: Tx, run_id: str, values: Mapping[str, str]) -> None:
+    for kind, value in values.items():
+        tx.run(_PUT_VALUE, run_id=run_id, kind=kind, data=value)
 
 
 def with_large(tx: Reader, run_id: str, data: RunData) -> RunData:
