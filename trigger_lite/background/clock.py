@@ -1,5 +1,6 @@
 """The clock: calls each loop when it is due. It is never the truth: what is due stands in rows."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -31,9 +32,11 @@ class Loop:
 class Clock:
     """Runs loops on APScheduler: one at a time each, late calls folded into one, woken early on demand."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, after_error_seconds: float = AFTER_ERROR_SECONDS) -> None:
+        self._after_error_seconds = after_error_seconds
         self._loops: dict[str, Loop] = {}
         self._next: dict[str, float] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
 
     def start(self, loops: list[Loop]) -> None:
@@ -44,8 +47,11 @@ class Clock:
             self._plan(name, time.time())
 
     def stop(self) -> None:
+        """Call nothing any more; a call under way is cancelled where it waits."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        for task in self._running.values():
+            task.cancel()
 
     @property
     def is_running(self) -> bool:
@@ -54,8 +60,20 @@ class Clock:
     def wake(self, name: str, at_ms: int | None = None) -> None:
         """Call a loop at `at_ms` (Unix ms; now without one), if that is sooner than planned."""
         at = time.time() if at_ms is None else at_ms / 1000
-        if at < self._next.get(name, 0.0):
+        if at >= self._next.get(name, 0.0):
+            return
+        self._next[name] = at
+        if name not in self._running:
             self._plan(name, at)
+
+    async def _begin(self, name: str) -> None:
+        """Start a call as a task of its own.
+
+        The scheduler takes a job for running until it has returned, and drops what is planned for it
+        meanwhile; this one returns at once, so that a call may plan the next.
+        """
+        if name not in self._running:
+            self._running[name] = asyncio.create_task(self._call(name))
 
     async def _call(self, name: str) -> None:
         loop = self._loops[name]
@@ -65,17 +83,18 @@ class Clock:
             due = await loop.tick()
         except Exception:
             logger.exception("the loop %r failed; it is tried again", name)
-            due = int((time.time() + AFTER_ERROR_SECONDS) * 1000)
+            due = int((time.time() + self._after_error_seconds) * 1000)
+        finally:
+            del self._running[name]
         # What woke the loop meanwhile stands in `_next` and wins when it is sooner.
-        wanted = min(latest, self._next[name], latest if due is None else due / 1000)
-        self._plan(name, wanted)
+        self._plan(name, min(latest, self._next[name], latest if due is None else due / 1000))
 
     def _plan(self, name: str, at: float) -> None:
         if not self._scheduler.running:
             return
         self._next[name] = at
         self._scheduler.add_job(
-            self._call,
+            self._begin,
             "date",
             run_date=datetime.fromtimestamp(max(at, time.time()), UTC),
             id=name,

@@ -4,7 +4,7 @@ Kept in memory: a heartbeat writes nothing (HB-08). After a restart every such r
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from trigger_lite.config import Settings
 from trigger_lite.engine.events import RunMoved
@@ -15,13 +15,15 @@ from trigger_lite.store.runs import RunRow
 class Deadlines:
     """When each owned run times out; the newest snapshot's deadline only (HB-01, HB-07)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._seconds = {
             ExecutionStatus.PENDING_EXECUTING: settings.start_timeout,
             ExecutionStatus.EXECUTING: settings.run_timeout,
             ExecutionStatus.EXECUTING_WITH_WAITPOINTS: settings.run_timeout,
             ExecutionStatus.PENDING_CANCEL: settings.cancel_timeout,
         }
+        # Of each run: its newest snapshot, when it times out, and what a heartbeat gives it from then on.
         self._runs: dict[str, tuple[int, float, float]] = {}
 
     def arm_all(self, runs: Iterable[RunRow]) -> None:
@@ -38,17 +40,22 @@ class Deadlines:
         if seconds is None:
             self._runs.pop(run_id, None)
         else:
-            self._runs[run_id] = (seq, time.monotonic() + seconds, seconds)
+            renewal = 0.0 if status is ExecutionStatus.PENDING_CANCEL else seconds
+            self._runs[run_id] = (seq, self._clock() + seconds, renewal)
 
     def renew(self, run_id: str, seq: int) -> None:
-        """Note a heartbeat; one that names an older snapshot renews nothing."""
+        """Note a heartbeat; one that names an older snapshot renews nothing.
+
+        Nor does one of a run being cancelled: the cancel is finished in its time, however alive the worker
+        is (HB-05).
+        """
         known = self._runs.get(run_id)
         if known is not None and known[0] == seq:
-            self._runs[run_id] = (seq, time.monotonic() + known[2], known[2])
+            self._runs[run_id] = (seq, max(known[1], self._clock() + known[2]), known[2])
 
     def lapsed(self) -> list[tuple[str, int]]:
         """List (run, snapshot seq) of runs that are out of time; each is listed until it moves."""
-        now = time.monotonic()
+        now = self._clock()
         return [(run_id, seq) for run_id, (seq, deadline, _) in self._runs.items() if deadline <= now]
 
     def next_lapse_ms(self) -> int | None:
@@ -56,7 +63,7 @@ class Deadlines:
         if not self._runs:
             return None
         soonest = min(deadline for _, deadline, _ in self._runs.values())
-        return int((time.time() + max(0.05, soonest - time.monotonic())) * 1000)
+        return int((time.time() + max(0.05, soonest - self._clock())) * 1000)
 
     @property
     def watched(self) -> frozenset[ExecutionStatus]:
