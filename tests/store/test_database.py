@@ -11,6 +11,7 @@ from tests.store.conftest import OpenStore
 from tests.store.test_writer import SECONDS, _busy, insert, keys
 from tests.support.harness import database_at
 from tests.support.postgres import Cluster
+from trigger_lite.protocol.errors import DatabaseFailed
 from trigger_lite.store.database import Database, SqliteDatabase
 from trigger_lite.store.query import Query
 from trigger_lite.store.store import Store
@@ -136,9 +137,27 @@ async def test_a_writer_whose_connection_broke_opens_another(
     with postgres_cluster.database() as url:
         store = await Store.open(database_at(url, tmp_path), "state", publish=lambda _events: None)
         await store.write(insert, "a")
-        with pytest.raises(Exception, match=r"(?i)terminat"):
+        assert await store.read(keys) == ["a"]
+        with pytest.raises(DatabaseFailed):
             await store.write(lambda tx: tx.all(Query("SELECT pg_terminate_backend(pg_backend_pid())", bool)))
         async with asyncio.timeout(SECONDS):
             assert await store.write(insert, "b") == "b"
         assert await store.read(keys) == ["a", "b"]
+        await store.close()
+
+
+@pytest.mark.postgres
+async def test_a_reader_whose_connection_broke_is_told_so_and_the_next_one_reads(
+    postgres_cluster: Cluster, tmp_path: Path
+) -> None:
+    with postgres_cluster.database() as url:
+        store = await Store.open(database_at(url, tmp_path), "state", publish=lambda _events: None)
+        await store.write(insert, "a")
+        assert await store.read(keys) == ["a"]
+        others = "pid <> pg_backend_pid() AND datname = current_database()"
+        kill = Query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}", bool)
+        await store.write(lambda tx: tx.all(kill))
+        with pytest.raises(DatabaseFailed):
+            await store.read(keys)
+        assert await store.read(keys) == ["a"]
         await store.close()

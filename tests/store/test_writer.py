@@ -1,7 +1,6 @@
 """The single writer: grouped commits, savepoints, events after the commit, a bounded inbox."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import OpenStore
-from trigger_lite.protocol.errors import ServerBusy
+from trigger_lite.protocol.errors import DatabaseFailed, ServerBusy
 from trigger_lite.store.database import SqliteDatabase
 from trigger_lite.store.query import Query, Statement
 from trigger_lite.store.store import Store
@@ -163,7 +162,8 @@ async def test_a_commit_that_fails_fails_all_its_callers_and_the_next_one_works(
         store.write(insert, "b"),
         return_exceptions=True,
     )
-    assert all("foreign key" in str(result).lower() for result in results)
+    assert all(isinstance(result, DatabaseFailed) for result in results)
+    assert all("foreign key" in str(result.__cause__).lower() for result in results)  # type: ignore[union-attr]
     assert (await store.read(keys), published, store.waiting) == ([], [], 0)
     assert await store.write(insert, "c") == "c"
     assert (await store.read(keys), published) == (["c"], [["c"]])
@@ -188,8 +188,9 @@ def _insert_large(tx: Tx) -> None:
 async def test_a_full_disk_fails_the_write_by_its_name_and_the_next_small_one_works(
     small_disk: Store,
 ) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+    with pytest.raises(DatabaseFailed) as failed:
         await small_disk.write(_insert_large)
+    assert "full" in str(failed.value.__cause__)
     assert await small_disk.write(insert, "small") == "small"
     assert await small_disk.read(keys) == ["small"]
 

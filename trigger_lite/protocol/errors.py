@@ -8,7 +8,8 @@
     │   └── StaleSnapshot            a worker names a snapshot that is no longer the newest
     ├── Unprocessable           422  well-formed, but the rules say no
     ├── TooLarge                413  a body or a part of it is over its limit
-    └── ServerBusy              503  the inbox is full; nothing was accepted
+    ├── ServerBusy              503  the inbox is full; nothing was accepted
+    └── DatabaseFailed          503  the database does not take changes or answer now
 
 `web/errors.py` maps the tree to HTTP. The message is one line: what was wrong, what would be right.
 """
@@ -72,3 +73,13 @@ class ServerBusy(Refusal):
 
     def __init__(self) -> None:
         super().__init__("The server is busy; nothing was accepted, try again in a second")
+
+
+class DatabaseFailed(Refusal):
+    """A full disk, a lost connection: nothing is wrong with the request, and it may work when made again.
+
+    What was to be changed is not, but for one case: the connection was lost while it was being committed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The database is out of order; the server's log says why. Try again shortly")

@@ -1,5 +1,6 @@
 """What differs between the databases, and nothing else."""
 
+import sqlite3
 from functools import cache
 from typing import Any
 
@@ -38,6 +39,15 @@ def begin(dialect: Dialect) -> str:
 def is_lost(connection: object) -> bool:
     """Tell whether a connection must be opened anew. Differs on SQLite because a file cannot hang up."""
     return isinstance(connection, PsycopgConnection) and connection.is_closed
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Tell whether a driver's error is about the state of the database, not about the statement.
+
+    Differs on SQLite because its OperationalError covers both; SQLITE_ERROR is that of a wrong statement.
+    """
+    is_operational = any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
+    return is_operational and getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
 
 
 class PsycopgConnection:

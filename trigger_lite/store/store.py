@@ -1,18 +1,24 @@
 """The store: `write` runs a function in a grouped commit, `read` runs one on a read-only connection."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection as SyncConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from trigger_lite.protocol.errors import DatabaseFailed
 from trigger_lite.store.database import Database, ReadingConnection
+from trigger_lite.store.dialect import is_outage
 from trigger_lite.store.migrate import migrate
 from trigger_lite.store.transaction import Connection, Reader, Tx
 from trigger_lite.store.writer import Writer
 
+logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -55,7 +61,7 @@ class Store:
     async def write(self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn(tx, *args)` on the writer's thread; returns after the commit that holds it.
 
-        Raises what `fn` raised, having changed nothing, or ServerBusy when too much is waiting.
+        Raises what `fn` raised, having changed nothing, ServerBusy when too much waits, or DatabaseFailed.
         """
         return await self.submit(fn, *args, **kwargs)
 
@@ -80,15 +86,24 @@ class Store:
         return await self.write(fn, *args, **kwargs)
 
     async def read(self, fn: Callable[Concatenate[Reader, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `fn(reader, *args)` on a read-only connection that sees one state of the database."""
+        """Run `fn(reader, *args)` on a read-only connection that sees one state of the database.
+
+        Raises what `fn` raised, or DatabaseFailed.
+        """
         dialect = self._database.dialect
 
         def run(connection: SyncConnection) -> R:
             reader = Reader(ReadingConnection(connection), dialect, time.time_ns() // 1_000_000)
             return fn(reader, *args, **kwargs)
 
-        async with self._readers.connect() as connection:
-            return await connection.run_sync(run)
+        try:
+            async with self._readers.connect() as connection:
+                return await connection.run_sync(run)
+        except (DBAPIError, PoolTimeout) as error:
+            if isinstance(error, DBAPIError) and not is_outage(error.orig):
+                raise
+            logger.error("the database could not be read: %s", error)
+            raise DatabaseFailed from error
 
     @property
     def waiting(self) -> int:

@@ -8,6 +8,7 @@ A commit that fails fails all its functions; a connection that was lost is opene
 """
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -16,10 +17,12 @@ from typing import Any, Final
 
 from sqlalchemy.engine import Dialect
 
-from trigger_lite.protocol.errors import ServerBusy
+from trigger_lite.protocol.errors import DatabaseFailed, ServerBusy
 from trigger_lite.protocol.ids import IdSource
-from trigger_lite.store.dialect import begin, is_lost
+from trigger_lite.store.dialect import begin, is_lost, is_outage
 from trigger_lite.store.transaction import Connection, Tx
+
+logger = logging.getLogger(__name__)
 
 MAX_GROUP: Final = 256
 """Functions in one commit; more would make the first of them wait for the last."""
@@ -153,7 +156,10 @@ class Writer:
         return False
 
     def _commit(self, connection: Connection, group: list[Work]) -> Connection:
-        """Run and commit a group; return the connection to use from then on."""
+        """Run and commit a group; return the connection to use from then on.
+
+        What the database is to blame for fails the whole group, and is said once.
+        """
         now = self._clock()
         try:
             if is_lost(connection):
@@ -163,8 +169,10 @@ class Writer:
                 self._apply(connection, work, now)
             connection.execute("COMMIT", {})
         except Exception as error:
+            logger.error("the database did not take %d changes: %s", len(group), error)
             for work in group:
-                work.error, work.events = error, []
+                work.error, work.events = DatabaseFailed(), []
+                work.error.__cause__ = error
             self._roll_back(connection)
         return connection
 
@@ -174,6 +182,8 @@ class Writer:
         try:
             work.result = work.fn(tx, *work.args)
         except Exception as error:
+            if is_outage(error):
+                raise
             self._undo(connection, error)
             work.error = error
         else:

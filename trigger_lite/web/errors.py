@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from trigger_lite.protocol.errors import (
     BadRequest,
+    DatabaseFailed,
     Forbidden,
     NotFound,
     Refusal,
@@ -32,6 +33,7 @@ _TABLE: Final[tuple[tuple[type[Refusal], int, dict[str, str]], ...]] = (
     (BadRequest, 400, {}),
     (Unprocessable, 422, {}),
     (ServerBusy, 503, {"retry-after": "1"}),
+    (DatabaseFailed, 503, {"retry-after": "5"}),
 )
 
 
