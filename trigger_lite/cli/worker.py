@@ -1,5 +1,6 @@
 """`trigger-lite worker`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -29,6 +30,7 @@ Set the key as TRIGGER_LITE_KEY rather than --key: other users of a machine can 
 )
 @click.option("--quiet", is_flag=True, help="Print problems and reloads, not every run.")
 @click.option("--json-logs", is_flag=True, help="Print events as JSON, one object a line.")
+@click.option("--until-stdin-ends", is_flag=True, hidden=True)  # for a server that starts it beside itself
 @with_options(server_options())
 @click.pass_context
 def command(
@@ -39,6 +41,7 @@ def command(
     name: str | None,
     quiet: bool,
     json_logs: bool,
+    until_stdin_ends: bool,
 ) -> None:
     """Run the tasks in DIR for a server, here or elsewhere."""
     from trigger_lite.cli.tasks_folder import project_of, tasks_folder
@@ -49,5 +52,6 @@ def command(
     target = find_target(ctx)
     refuse_unknown_key(target)
     settings = worker_settings(target, directory, concurrency=concurrency, name=name, watch=False)
+    settings = replace(settings, until_stdin_ends=until_stdin_ends)
     observer = JsonPrinter() if json_logs else ProblemPrinter() if quiet else WorkerPrinter()
     ctx.exit(work(settings, observer))

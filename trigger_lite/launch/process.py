@@ -34,7 +34,8 @@ class WorkerProcess:
         said: Callable[[str], None],
         environment: Mapping[str, str],
     ) -> None:
-        self._command = (sys.executable, "-m", "trigger_lite", "worker", str(directory), *options)
+        command = (sys.executable, "-m", "trigger_lite", "worker", str(directory))
+        self._command = (*command, "--until-stdin-ends", *options)
         self._environment = dict(environment) | {"TRIGGER_LITE_URL": url, "TRIGGER_LITE_KEY": key}
         self._said = said
         self._process: asyncio.subprocess.Process | None = None
@@ -80,11 +81,11 @@ class WorkerProcess:
         while True:
             began = loop.time()
             # Its own session, so that a Ctrl-C in the terminal reaches it through us, once. (uvloop knows no
-            # process_group.)
+            # process_group.) Its stdin is a pipe that closes when this server dies, however it dies.
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
             code = await self._process.wait()

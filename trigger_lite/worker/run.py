@@ -1,6 +1,7 @@
 """A whole worker: import, register, connect, run, reload, stop."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,8 @@ EXIT_UNUSABLE: Final = 2
 
 _LAST_WORDS_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.05
+_STDIN: Final = 0
+_CHUNK: Final = 4096
 
 
 class NothingToRun(Exception):
@@ -54,7 +57,16 @@ async def _run(settings: WorkerSettings, launch: Launch, observer: WorkerObserve
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.ask_to_stop)
+    if settings.until_stdin_ends:
+        loop.add_reader(_STDIN, _stop_at_end_of_stdin, worker, loop)
     return await worker.run()
+
+
+def _stop_at_end_of_stdin(worker: "Worker", loop: asyncio.AbstractEventLoop) -> None:
+    if not os.read(_STDIN, _CHUNK):
+        loop.remove_reader(_STDIN)
+        if not worker.is_stopping:
+            worker.ask_to_stop()
 
 
 class Worker:
@@ -81,6 +93,11 @@ class Worker:
         )
         # What was imported last, and what is served: not the same after a change that did not import.
         self._index = self._serving = Index()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop_asked.is_set()
 
     def ask_to_stop(self) -> None:
         """Stop when runs are done; asked a second time, at once."""

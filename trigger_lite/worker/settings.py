@@ -57,6 +57,8 @@ class WorkerSettings:
     """A child that had nothing to do for this long ends, except the last one."""
     poll_interval: float = 0.3
     """How often files are looked at for changes, with `watch`."""
+    until_stdin_ends: bool = False
+    """Stop, as when asked to, once stdin is closed: whoever started this worker is gone."""
     enforce_memory: bool = False
     """Limit each run's data segment to its machine's memory (Linux). Off, because address space that
     is reserved and never used counts too: some libraries then fail with memory to spare."""
