@@ -58,7 +58,7 @@ def _lines(*events: WorkerEvent, retries: bool = True) -> list[str]:
         (Disconnected("it is away", 2.0), "no connection (it is away); trying again in 2.0s"),
         (Reconnected(3), "connected again, 3 results sent again"),
         (Stopping(0, 30.0), "stopping"),
-        (Stopping(2, 30.0), "stopping: 2 runs may finish within 30.0s; Ctrl-C again ends them now"),
+        (Stopping(2, 30.0), "stopping: 2 runs may finish within 30s; Ctrl-C again ends them now"),
         (Problem("something"), "something"),
     ],
 )

@@ -216,8 +216,7 @@ def _stopping(event: Stopping) -> str:
     if not event.running:
         return "stopping"
     noun = "run" if event.running == 1 else "runs"
-    grace = spoken_seconds(event.grace)
-    return f"stopping: {event.running} {noun} may finish within {grace}; Ctrl-C again ends them now"
+    return f"stopping: {event.running} {noun} may finish within {event.grace:g}s; Ctrl-C again ends them now"
 
 
 def _finished(event: RunFinished) -> str:

@@ -5,6 +5,8 @@ of the worker together, and a future per message.
 """
 
 import asyncio
+import os
+import re
 import ssl
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -22,6 +24,8 @@ PING_SECONDS: Final = 20.0
 SILENCE_SECONDS: Final = 45.0
 """A connection over which nothing came for this long, not even an answer to a ping, is dead."""
 OPEN_SECONDS: Final = 10.0
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+_SERVICE_RESTART: Final = 1012
 
 
 class ConnectionFailed(Exception):
@@ -154,6 +158,8 @@ class WorkerConnection(asyncio.Protocol):
             status = refusal.response.status_code
             return ConnectionFailed(f"the server answered with HTTP status {status}", status)
         closed = self._socket.close_rcvd
+        if closed is not None and closed.code == _SERVICE_RESTART:
+            return ConnectionFailed("the server stopped", closed.code)
         if closed is not None:
             detail = f": {closed.reason}" if closed.reason else ""
             return ConnectionFailed(f"the server closed the connection ({closed.code}{detail})", closed.code)
@@ -185,10 +191,15 @@ async def open_connection(server_url: str, key: str, listener: ConnectionListene
                 ssl=ssl.create_default_context() if is_secure else None,
             )
     except (OSError, TimeoutError) as error:
-        raise ConnectionFailed(f"{parts.hostname}:{port} does not answer: {_why(error)}") from error
+        raise ConnectionFailed(f"{parts.hostname}:{port} does not answer: {reason_of(error)}") from error
     return connection
 
 
-def _why(error: Exception) -> str:
-    strerror = getattr(error, "strerror", None)
-    return strerror or str(error) or "no answer in time"
+def reason_of(error: Exception) -> str:
+    """Return why there is no connection, as the system says it: asyncio's own words hide it."""
+    number = getattr(error, "errno", None)
+    if number is None and (numbers := _ERRNO.findall(str(error))):
+        number = int(numbers[-1])  # each of several addresses was tried
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or str(error) or "no answer in time"

@@ -15,6 +15,7 @@ from websockets.http11 import Response
 from websockets.streams import StreamReader
 
 from trigger_lite.protocol.manifest import RegisteredWorker, RegisterWorker
+from trigger_lite.worker.connection import reason_of
 
 T = TypeVar("T")
 
@@ -62,9 +63,7 @@ async def _request(url: str, key: str, method: str, path: str, body: bytes, answ
         async with asyncio.timeout(_TIMEOUT_SECONDS):
             response = _parse(await _exchange(parts, head.encode() + body))
     except (OSError, EOFError, TimeoutError) as error:
-        raise ServerUnreachable(
-            f"{parts.netloc} does not answer: {str(error) or 'no answer in time'}"
-        ) from error
+        raise ServerUnreachable(f"{parts.netloc} does not answer: {reason_of(error)}") from error
     except (ValueError, LookupError, WebSocketException) as error:
         raise RegistrationRefused(f"{url} does not answer like a web server: {error}") from error
     _check(response.status_code, bytes(response.body), path)
