@@ -7,6 +7,7 @@ whatever outlives it is found even when it moved to a process group of its own.
 import ctypes
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -126,6 +127,12 @@ class Process:
         self._reader.join(seconds)
         return status
 
+    def wait_for_output_end(self, *, seconds: float = 20) -> None:
+        """Wait until nobody can print any more: neither the process nor what it started."""
+        self._reader.join(seconds)
+        if self._reader.is_alive():
+            raise AssertionError(self._complaint(f"its output did not end in {seconds:g} s", ended=False))
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process alone, not to its children."""
         self._popen.send_signal(number)
@@ -199,13 +206,18 @@ def clean_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1"}
 
 
-def is_running(pid: int) -> bool:
-    """Tell whether a process runs; one that ended and was not waited for does not."""
-    folder = Path(f"/proc/{pid}")
-    try:
-        return not _is_zombie(folder)
-    except OSError:
-        return False
+def wait_until_ended(*pids: int, seconds: float = 10) -> None:
+    """Wait until none of these processes runs; they need not be children of this one."""
+    for pid in pids:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            ended, _, _ = select.select([handle], [], [], seconds)
+        finally:
+            os.close(handle)
+        assert ended, f"process {pid} still runs after {seconds:g} s: {_command_line(pid)}"
 
 
 def memory_of(pid: int) -> int:

@@ -10,7 +10,11 @@ from tests.support.processes import StartCommand
 from tests.support.real_server import RealServer
 
 WriteTasks = Callable[..., Path]
-_IMPORTS = "import os, signal, sys, threading, time\nfrom pathlib import Path\nfrom trigger_lite import Ctx, Retry, task\n"
+_IMPORTS = """\
+import os, signal, sys, threading, time
+from pathlib import Path
+from trigger_lite import Ctx, Retry, task
+"""
 
 
 @pytest.fixture

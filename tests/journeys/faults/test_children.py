@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.journeys.faults.conftest import WriteTasks
-from tests.support.processes import Process, is_running, memory_of
+from tests.support.processes import Process, memory_of, wait_until_ended
 from tests.support.real_server import RealServer
 
 _MEGABYTE: Final = 1_048_576
@@ -109,7 +109,7 @@ def test_a_child_that_ends_ends_its_run_and_nothing_else(
     assert said in json.dumps(run["error"]), run["error"]
     assert "the last words" in [line["message"] for line in serving.logs(run["id"])]
     assert serving.finished(serving.trigger("echo", how))["output"] == how
-    assert not [pid for pid in remembered(tmp_path) if is_running(pid)]
+    wait_until_ended(*remembered(tmp_path))
 
 
 def test_a_child_that_ends_is_tried_again_as_its_task_says(
@@ -143,7 +143,7 @@ def test_a_child_that_will_not_end_is_ended_with_all_it_started(serving: RealSer
     for run_id in (canceled, family):
         serving.until(run_id, lambda run: "finishedAt" in run)
     assert len(remembered(tmp_path)) == 4
-    assert not [pid for pid in remembered(tmp_path) if is_running(pid)]
+    wait_until_ended(*remembered(tmp_path))
 
 
 @pytest.mark.parametrize("lines", [True, False])
