@@ -134,6 +134,7 @@
   };
   let leading = "";
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") for (const menu of $$("details.menu[open]")) menu.open = false;
     if (event.ctrlKey || event.metaKey || event.altKey || !keysOn() || $("dialog[open]")) return;
     if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
     const key = event.key;

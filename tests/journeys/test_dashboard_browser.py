@@ -197,7 +197,7 @@ def test_a_run_is_canceled_after_asking_and_replayed(place: Place) -> None:
     page.get_by_role("button", name="Keep it").click()
     assert place.server.run(run_id)["status"] == "EXECUTING"
     page.locator("#p-head").get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Yes").click()
+    page.get_by_role("button", name="Cancel it").click()
     page.locator("#p-head").get_by_text("Canceled", exact=True).wait_for()
     page.keyboard.press("r")
     page.get_by_text("Replay of").wait_for()

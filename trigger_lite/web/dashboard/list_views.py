@@ -118,11 +118,10 @@ class ListView:
 
 
 class ListFacts(NamedTuple):
-    """What one read of the database gives a list: a page, its errors, the tabs' counts, the known tasks."""
+    """What one read of the database gives a list: a page, its errors, the known tasks."""
 
     page: RunPage
     errors: dict[str, str]
-    counts: dict[str, int]
     tasks: list[str]
     is_unused: bool
 
@@ -206,6 +205,7 @@ def list_view(
     *,
     slug: str,
     now: int,
+    counts: Mapping[str, int],
     problems: Sequence[str],
     live_href: str,
     has_worker: bool,
@@ -218,7 +218,7 @@ def list_view(
     return ListView(
         environment=slug,
         base=base,
-        tabs=tuple(tab_views(query, facts.counts, base)),
+        tabs=tuple(tab_views(query, counts, base)),
         chips=tuple(_chips(query, base)),
         hidden=tuple(query.pairs()),
         periods=tuple(_periods(query, base)),

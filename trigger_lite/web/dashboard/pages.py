@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
@@ -70,6 +71,7 @@ def _icon(sprite: str) -> Callable[..., Markup]:
     """Return what templates call to draw a symbol of the sprite."""
     drawn = '<svg class="i" width="{0}" height="{0}" aria-hidden="true"><use href="{1}#{2}"/></svg>'
 
+    @cache
     def icon(name: str, size: int = 14) -> Markup:
         return Markup(drawn).format(size, sprite, name)
 

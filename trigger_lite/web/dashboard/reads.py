@@ -31,7 +31,6 @@ def read_list(tx: Reader, environment_id: str, query: RunQuery) -> ListFacts:
     return ListFacts(
         page,
         failed_errors(tx, page.rows),
-        read_counts(tx, environment_id),
         tasks[:_SUGGESTIONS],
         is_unused=not page.rows and not list_runs(tx, nothing, size=1).rows,
     )

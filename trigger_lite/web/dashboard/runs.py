@@ -44,11 +44,13 @@ async def runs_page(dashboard: Dashboard, request: Request) -> Response:
         return RedirectResponse(f"/{environment.slug}/runs{where}", 303)
     position = dashboard.hub.position
     facts = await dashboard.services.store.read(read_list, environment.id, query)
+    counts = await dashboard.counts.of(environment.id)
     view = list_view(
         facts,
         query,
         slug=environment.slug,
         now=now_ms(),
+        counts=counts.by_tab,
         problems=problems(pairs),
         live_href=f"/{environment.slug}/sse?topics=runs:{pack(query)}&since={position}",
         has_worker=dashboard.services.dispatcher.connected(environment.id) > 0,
