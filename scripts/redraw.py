@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from scripts.behaviours import behaviours
 from scripts.references import commands_reference, settings_reference
 from scripts.state_diagram import state_diagram
 
@@ -13,6 +14,7 @@ DRAWN: Final[Mapping[str, Callable[[], str]]] = {
     "ARCHITECTURE.md": state_diagram,
     "docs/configuration.md": settings_reference,
     "docs/commands.md": commands_reference,
+    "docs/behaviours.md": behaviours,
 }
 _BEGIN: Final = "<!-- drawn from the code by `make fmt`: begin -->\n"
 _END: Final = "<!-- drawn from the code by `make fmt`: end -->\n"

@@ -161,7 +161,7 @@ def test_a_silent_attempt_in_dev_ends_cancelled(engine: Harness) -> None:
 
 
 def test_a_result_that_comes_after_the_silence_was_acted_on_is_refused(engine: Harness) -> None:
-    """HB-07, AT-06: the worker that was given up has no say any more."""
+    """HB-07, AT-06, LK-06: the worker that was given up has no say any more."""
     a_version(engine)
     run = a_started_run(engine)
     _silent(engine, run)

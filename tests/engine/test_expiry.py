@@ -25,7 +25,7 @@ from trigger_lite.store.runs import find_next_expiry
 
 
 def test_a_run_whose_ttl_lapsed_is_never_handed_out(engine: Harness) -> None:
-    """Q-40: it ends EXPIRED on the way, with an error naming the TTL, and the one behind it starts."""
+    """Q-40, LK-06: it ends EXPIRED on the way, with an error naming the TTL, and the one behind it starts."""
     a_version(engine)
     run = a_run(engine, ttl="1m30s")
     engine.pass_time(90)

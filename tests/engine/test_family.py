@@ -56,7 +56,7 @@ def test_cancelling_twice_while_pending_writes_nothing_more(engine: Harness) -> 
 
 @pytest.mark.parametrize("state", ["queued", "delayed", "parked", "retrying"])
 def test_a_run_no_worker_owns_is_cancelled_at_once(engine: Harness, state: str) -> None:
-    """CN-02: removed from queue and timers."""
+    """CN-02, CN-07: removed from queue and timers."""
     a_version(engine)
     if state == "delayed":
         run = a_run(engine, delay="1h")
@@ -193,7 +193,7 @@ def test_a_completion_that_names_the_snapshot_before_the_cancel_is_refused(engin
 
 
 def test_a_success_that_comes_late_does_not_undo_a_cancel(engine: Harness) -> None:
-    """CN-05 ↯: terminal is final."""
+    """CN-05 ↯, LK-06: terminal is final."""
     a_version(engine)
     run = a_started_run(engine)
     asked = _cancel(engine, run)

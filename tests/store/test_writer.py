@@ -77,6 +77,7 @@ async def test_many_writes_at_once_share_a_few_commits(open_store: OpenStore) ->
 
 
 async def test_writes_happen_in_the_order_they_were_submitted(open_store: OpenStore) -> None:
+    """LK-01 ↯: one after the other, so no run needs a lock."""
     store = await open_store()
     seen: list[int] = []
 
@@ -88,6 +89,7 @@ async def test_writes_happen_in_the_order_they_were_submitted(open_store: OpenSt
 
 
 async def test_a_write_reads_what_those_before_it_wrote(open_store: OpenStore) -> None:
+    """LK-09: what decides a change is read on the connection that makes it."""
     store = await open_store()
     first, before, second = await asyncio.gather(
         store.write(insert, "a"), store.write(keys), store.write(insert, "b")
