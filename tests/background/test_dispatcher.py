@@ -11,7 +11,7 @@ from tests.support.builders import a_task
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.deliveries import hand_back
 from trigger_lite.engine.pending_versions import PROMOTE_CHUNK
-from trigger_lite.engine.queues import set_paused
+from trigger_lite.engine.queues import Claim, set_paused
 from trigger_lite.engine.workers import promote_waiting
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.statuses import ExecutionStatus as X
@@ -109,6 +109,61 @@ async def test_a_worker_that_connected_again_is_reached_by_its_new_connection(ro
     room.dispatcher.remove(old)
     run_id = await room.trigger()
     assert (await new.receive()).id == run_id
+
+
+async def test_a_run_claimed_for_a_connection_that_was_replaced_is_not_pushed_to_the_new_one(
+    room: Room,
+) -> None:
+    """HB-10: its Hello did not name the run, so the run goes back and is claimed anew; nothing runs twice."""
+    version = await room.register()
+    run_id = await room.trigger()
+    async with Busy(room):
+        old = room.connect(version)
+        await asyncio.sleep(0)  # the claim is under way
+        new = PlayedWorker(old.worker_id, room.prod.id, version, credits=1)
+        room.dispatcher.add(new)
+    run = await new.receive()
+    await room.settle()
+    assert (old.pushed, new.pushed, new.credits) == ([], [run_id], 0)
+    assert (await room.run(run_id)).snapshot_seq == run.snapshot_seq == 4
+
+
+async def test_a_worker_of_another_environment_takes_over_nothing_by_using_the_same_name(room: Room) -> None:
+    """Q-26: neither its place nor what it is told."""
+    version = await room.register()
+    worker = room.connect(version)
+    await room.trigger()
+    run = await room.start(await worker.receive())
+    stranger = PlayedWorker(worker.worker_id, room.dev.id, version, credits=1)
+    room.dispatcher.add(stranger)
+    await room.store.write(cancel_run, room.prod.id, run.id)
+    room.dispatcher.leave(room.prod.id, worker.worker_id, "run_1")
+    assert (len(worker.cancelled), worker.left) == (1, ["run_1"])
+    assert (stranger.cancelled, stranger.left) == ([], [])
+
+
+class Choosy(PlayedWorker):
+    """Cannot be sent one run."""
+
+    unwelcome = ""
+
+    def push(self, claim: Claim) -> None:
+        if claim.run.id == self.unwelcome:
+            raise ValueError("no message can be made of this run")
+        super().push(claim)
+
+
+async def test_a_run_that_cannot_be_sent_holds_up_no_other(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Q-29: it goes through the start timeout; what was claimed with it is delivered."""
+    version = await room.register()
+    made = [await room.trigger() for _ in range(3)]
+    worker = Choosy("worker_choosy", room.prod.id, version, credits=3)
+    worker.unwelcome = made[0]
+    room.dispatcher.add(worker)
+    assert [(await worker.receive()).id for _ in range(2)] == made[1:]
+    assert "could not be sent" in caplog.text
 
 
 async def test_limits_are_kept_and_an_end_lets_the_next_run_start(room: Room) -> None:
@@ -248,8 +303,8 @@ async def test_a_cancel_reaches_the_worker_that_has_the_run(room: Room) -> None:
 async def test_a_run_is_left_by_the_worker_that_is_still_there(room: Room) -> None:
     """HB-03: one that is gone, or none, is no error."""
     worker = room.connect(await room.register())
-    for worker_id in (worker.worker_id, "worker_gone", None):
-        room.dispatcher.leave(worker_id, "run_1")
+    for worker_id in (worker.worker_id, "worker_gone"):
+        room.dispatcher.leave(room.prod.id, worker_id, "run_1")
     assert worker.left == ["run_1"]
 
 
@@ -290,6 +345,8 @@ async def test_a_claim_that_fails_is_told_and_the_next_event_tries_again(
     await room.trigger()
     await room.settle()
     assert "dispatching failed" in caplog.text and worker.pushed == []
+    name, at = room.clock.wakes[-1]
+    assert name == "dispatch" and at is not None  # and the clock, should no event come
     await room.store.write(lambda tx: tx.all(Query("UPDATE task SET retry = NULL RETURNING task_id", str)))
     await room.trigger()
     await worker.receive()

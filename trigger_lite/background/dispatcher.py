@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
-from typing import Protocol
+from typing import Final, Protocol
 
 from trigger_lite.engine.deliveries import hand_back
 from trigger_lite.engine.events import MoreParked, QueueChanged, RunMoved, VersionRegistered
@@ -13,9 +14,12 @@ from trigger_lite.engine.workers import promote_waiting
 from trigger_lite.protocol.errors import Refusal
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.statuses import ExecutionStatus
+from trigger_lite.store.runs import RunRow
 from trigger_lite.store.store import Store
 
 logger = logging.getLogger(__name__)
+
+AFTER_ERROR_SECONDS: Final = 1.0
 
 
 class Link(Protocol):
@@ -46,7 +50,8 @@ class Dispatcher:
     def __init__(self, store: Store, clock: Clockwork) -> None:
         self._store = store
         self._clock = clock
-        self._links: dict[str, Link] = {}
+        # By environment and worker: a name is a worker's own only within its environment.
+        self._links: dict[tuple[str, str], Link] = {}
         self._busy: set[str] = set()
         self._asked: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,20 +60,23 @@ class Dispatcher:
     # ---- connections ------------------------------------------------------------------------------
 
     def add(self, link: Link) -> None:
-        self._links[link.worker_id] = link
+        self._links[link.environment_id, link.worker_id] = link
         self.wake(link.environment_id)
 
     def remove(self, link: Link) -> None:
-        if self._links.get(link.worker_id) is link:
-            del self._links[link.worker_id]
+        if self._links.get((link.environment_id, link.worker_id)) is link:
+            del self._links[link.environment_id, link.worker_id]
 
     def connected(self, environment_id: str) -> int:
         """Count the workers connected to an environment."""
-        return sum(link.environment_id == environment_id for link in self._links.values())
+        return len(self._links_of(environment_id))
 
-    def leave(self, worker_id: str | None, run_id: str) -> None:
+    def _links_of(self, environment_id: str) -> list[Link]:
+        return [link for link in self._links.values() if link.environment_id == environment_id]
+
+    def leave(self, environment_id: str, worker_id: str, run_id: str) -> None:
         """Tell a worker, if it is connected, that a run is no longer its own."""
-        link = self._links.get(worker_id or "")
+        link = self._links.get((environment_id, worker_id))
         if link is not None:
             link.leave(run_id)
 
@@ -78,7 +86,7 @@ class Dispatcher:
         if event.execution_status is ExecutionStatus.QUEUED or event.freed_slot:
             self.wake(event.environment_id)
         if event.transition == Transition.REQUEST_CANCEL:
-            link = self._links.get(event.worker_id or "")
+            link = self._links.get((event.environment_id, event.worker_id or ""))
             if link is not None:
                 link.cancel(event.run_id, snapshot_id(event.run_id, event.snapshot_seq))
 
@@ -130,40 +138,38 @@ class Dispatcher:
                 self._asked.discard(environment_id)
                 await self._claim(environment_id)
         except Exception:
-            logger.exception("dispatching failed; the next event tries again")
+            logger.exception("dispatching failed; it is tried again")
+            self._clock.wake("dispatch", int((time.time() + AFTER_ERROR_SECONDS) * 1000))
         finally:
             self._busy.discard(environment_id)
 
     async def _claim(self, environment_id: str) -> None:
-        connected = [
-            Offer(link.worker_id, link.version_id, link.credits)
-            for link in self._links.values()
-            if link.environment_id == environment_id
-        ]
-        if not any(offer.credits > 0 for offer in connected):
+        links = {link.worker_id: link for link in self._links_of(environment_id)}
+        offers = [Offer(link.worker_id, link.version_id, link.credits) for link in links.values()]
+        if not any(offer.credits > 0 for offer in offers):
             return
-        claims = await self._store.write_when_free(claim_runs, environment_id, connected)
+        claims = await self._store.write_when_free(claim_runs, environment_id, offers)
         for claim in claims.runs:
-            await self._deliver(claim)
+            await self._deliver(claim, links[claim.worker_id])
         if claims.runs or claims.has_more:
             self._asked.add(environment_id)  # there may be more than one claim takes
         elif claims.next_due is not None:
             self._clock.wake("dispatch", claims.next_due)
 
-    async def _deliver(self, claim: Claim) -> None:
-        link = self._links.get(claim.worker_id)
-        if link is not None:
-            link.credits -= 1
-            link.push(claim)
+    async def _deliver(self, claim: Claim, link: Link) -> None:
+        """Send a run over the very connection it was claimed for; a newer one said hello without it."""
+        if self._links.get((link.environment_id, link.worker_id)) is not link:
+            await self._hand_back(claim.run, link.worker_id)
             return
-        run = claim.run
+        link.credits -= 1
         try:
-            await self._store.write_when_free(
-                hand_back,
-                run.environment_id,
-                run.id,
-                snapshot_id(run.id, run.snapshot_seq),
-                claim.worker_id,
-            )
+            link.push(claim)
+        except Exception:
+            logger.exception("%s could not be sent to its worker", claim.run.id)
+
+    async def _hand_back(self, run: RunRow, worker_id: str) -> None:
+        snapshot = snapshot_id(run.id, run.snapshot_seq)
+        try:
+            await self._store.write_when_free(hand_back, run.environment_id, run.id, snapshot, worker_id)
         except Refusal as refusal:
             logger.info("a run claimed for a worker that is gone moved on: %s", refusal.message)

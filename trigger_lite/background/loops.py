@@ -10,7 +10,7 @@ from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
 from trigger_lite.store.requests import delete_requests, find_oldest_request
-from trigger_lite.store.runs import find_next_delay_end, find_next_expiry, find_run
+from trigger_lite.store.runs import RunRow, find_next_delay_end, find_next_expiry, find_run
 from trigger_lite.store.store import Store
 from trigger_lite.store.transaction import Tx
 
@@ -65,11 +65,12 @@ def _forget_requests(tx: Tx) -> int:
 
 async def time_out_run(store: Store, dispatcher: Dispatcher, run_id: str, seq: int) -> None:
     """Act on a silent run, and tell the worker that had it, should it still be there."""
-    owner = await store.write_when_free(_time_out_and_name_owner, run_id, seq)
-    dispatcher.leave(owner, run_id)
+    before = await store.write_when_free(_time_out, run_id, seq)
+    if before is not None and before.worker_id is not None:
+        dispatcher.leave(before.environment_id, before.worker_id, run_id)
 
 
-def _time_out_and_name_owner(tx: Tx, run_id: str, seq: int) -> str | None:
+def _time_out(tx: Tx, run_id: str, seq: int) -> RunRow | None:
+    """Time a run out and return it as it was before, or None when it had moved already."""
     before = find_run(tx, run_id)
-    moved = time_out(tx, run_id, seq)
-    return before.worker_id if before is not None and moved is not None else None
+    return None if time_out(tx, run_id, seq) is None else before
