@@ -7,6 +7,7 @@
     ├── BadRequest              400  the request itself is malformed
     │   └── StaleSnapshot            a worker names a snapshot that is no longer the newest
     ├── Unprocessable           422  well-formed, but the rules say no
+    │   └── SearchTooSlow            a filter that would look at too much
     ├── TooLarge                413  a body or a part of it is over its limit
     ├── ServerBusy              503  the inbox is full; nothing was accepted
     └── DatabaseFailed          503  the database does not take changes or answer now
@@ -62,6 +63,13 @@ class StaleSnapshot(BadRequest):
 
 class Unprocessable(Refusal):
     """The request is well-formed, but the rules say no."""
+
+
+class SearchTooSlow(Unprocessable):
+    """A search was stopped because it took too long."""
+
+    def __init__(self) -> None:
+        super().__init__("This search takes too long; narrow it, for example to a shorter time")
 
 
 class TooLarge(Refusal):

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from trigger_lite.store import patience
 from trigger_lite.store.dialect import SQLITE, SQLITE_READER, SQLITE_WRITER, PsycopgConnection, postgres
 from trigger_lite.store.transaction import Connection, Cursor
 
@@ -57,11 +58,12 @@ class SqliteDatabase:
         engine = create_async_engine(url, pool_size=READERS, max_overflow=0, paramstyle="named")
 
         @event.listens_for(engine.sync_engine, "connect")
-        def prepare(connection: Any, _record: Any) -> None:
+        def prepare(connection: Any, record: Any) -> None:
             # The driver's own BEGIN comes only before changes; ours makes several reads see one state.
             connection.isolation_level = None
             for pragma in SQLITE_READER:
                 connection.execute(pragma)
+            patience.watch(connection, record.info)
 
         @event.listens_for(engine.sync_engine, "begin")
         def begin(connection: SyncConnection) -> None:

@@ -11,10 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from trigger_lite.protocol.errors import DatabaseFailed
+from trigger_lite.protocol.errors import DatabaseFailed, SearchTooSlow
 from trigger_lite.store.database import Database, ReadingConnection
 from trigger_lite.store.dialect import is_outage
 from trigger_lite.store.migrate import migrate
+from trigger_lite.store.patience import begin_search, end_search, was_stopped
 from trigger_lite.store.transaction import Connection, Reader, Tx
 from trigger_lite.store.writer import Writer
 
@@ -90,12 +91,32 @@ class Store:
 
         Raises what `fn` raised, or DatabaseFailed.
         """
-        dialect = self._database.dialect
 
         def run(connection: SyncConnection) -> R:
-            reader = Reader(ReadingConnection(connection), dialect, time.time_ns() // 1_000_000)
-            return fn(reader, *args, **kwargs)
+            return fn(self._reader(connection), *args, **kwargs)
 
+        return await self._run(run)
+
+    async def search(self, fn: Callable[Concatenate[Reader, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Like `read`, for what people filter: raises SearchTooSlow when it takes longer than they wait."""
+
+        def run(connection: SyncConnection) -> R:
+            begin_search(connection)
+            try:
+                return fn(self._reader(connection), *args, **kwargs)
+            except DBAPIError as error:
+                if was_stopped(error.orig):
+                    raise SearchTooSlow from error
+                raise
+            finally:
+                end_search(connection)
+
+        return await self._run(run)
+
+    def _reader(self, connection: SyncConnection) -> Reader:
+        return Reader(ReadingConnection(connection), self._database.dialect, time.time_ns() // 1_000_000)
+
+    async def _run(self, run: Callable[[SyncConnection], R]) -> R:
         try:
             async with self._readers.connect() as connection:
                 return await connection.run_sync(run)

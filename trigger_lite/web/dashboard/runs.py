@@ -43,7 +43,7 @@ async def runs_page(dashboard: Dashboard, request: Request) -> Response:
         where = add_words(query, words).first_page().query_string()
         return RedirectResponse(f"/{environment.slug}/runs{where}", 303)
     position = dashboard.hub.position
-    facts = await dashboard.services.store.read(read_list, environment.id, query)
+    facts = await dashboard.services.store.search(read_list, environment.id, query)
     counts = await dashboard.counts.of(environment.id)
     view = list_view(
         facts,
@@ -90,7 +90,7 @@ async def _export(dashboard: Dashboard, request: Request) -> tuple[RunPage, dict
         page = list_runs(tx, wanted, size=EXPORT, after=query.after or None, before=query.before or None)
         return page, failed_errors(tx, page.rows)
 
-    return await dashboard.services.store.read(read)
+    return await dashboard.services.store.search(read)
 
 
 _COLUMNS: Final = (
