@@ -46,8 +46,10 @@
   const stop = (word) => { const live = $("#live"); if (live) { htmx.swap(live, "", { swapStyle: "delete" }); state(word, "paused"); } };
   const refresh = () => htmx.ajax("GET", location.href, { target: "#main", select: "#main", swap: "outerHTML" });
   const togglePause = () => { paused = !paused; paused ? stop("Paused") : refresh(); };
+  let leaving = 0;
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) stop("Live paused");
+    clearTimeout(leaving);
+    if (document.hidden) leaving = setTimeout(() => stop("Live paused"), 20000);
     else if (!paused && $("#live-state") && !$("#live")) refresh();
   });
   document.addEventListener("htmx:sseOpen", () => state("Live", "open"));

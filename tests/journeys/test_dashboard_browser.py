@@ -42,6 +42,16 @@ def patient(gate: str) -> str:
     return "waited"
 
 
+@task(retry=Retry(3, min="0s", max="1s"))
+def stubborn(gates: list[str]) -> str:
+    while not Path(gates[0]).exists():
+        time.sleep(0.05)
+    for gate in gates:
+        if not Path(gate).exists():
+            raise TimeoutError(f"{Path(gate).name} is shut")
+    return "through"
+
+
 @task(retry=Retry(1))
 def broken() -> None:
     raise ValueError("no such <b>picture</b>")
@@ -216,6 +226,21 @@ def test_an_error_is_shown_with_the_line_it_came_from(place: Place) -> None:
     assert re.search(r"tasks\.py:\d+ in broken", error.inner_text())
     place.open("/prod/runs?status=failed")
     assert "ValueError: no such <b>picture</b>" in place.page.locator(f"#r-{run_id}").inner_text()
+
+
+def test_what_one_unfolded_stays_open_while_the_page_changes(place: Place) -> None:
+    page, gates = place.page, [str(place.folder / name) for name in ("first", "second")]
+    run_id = place.server.trigger("stubborn", {"gates": gates}, metadata={"deep": {"a": {"b": {"c": 1}}}})
+    place.server.reaches(run_id, "EXECUTING")
+    place.open_run(run_id)
+    place.wait_until_live()
+    page.locator("#p-metadata summary", has_text="deep").click()
+    (place.folder / "first").touch()
+    page.locator("#attempt-1 summary").first.click()
+    page.locator("#p-head").get_by_text("Failed").wait_for()
+    assert page.locator("#attempt-1").get_attribute("open") is not None
+    assert page.locator("#p-metadata summary", has_text="deep").locator("..").get_attribute("open") is None
+    assert page.locator(".attempts > li").count() == 3
 
 
 def test_everything_can_be_done_from_the_keyboard(place: Place) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from trigger_lite.engine.run_json import decode_tags
 from trigger_lite.protocol.statuses import RunStatus, api_status
 from trigger_lite.protocol.times import iso
+from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.run_lists import RunPage, list_runs
 from trigger_lite.store.runs import RunRow
 from trigger_lite.store.transaction import Reader
@@ -17,7 +18,7 @@ from trigger_lite.web.codec import reply_json
 from trigger_lite.web.dashboard.cookies import set_choice
 from trigger_lite.web.dashboard.dashboard import Dashboard, now_ms
 from trigger_lite.web.dashboard.filters import add_words, pack, parse_query, problems
-from trigger_lite.web.dashboard.list_views import cause_of, list_view
+from trigger_lite.web.dashboard.list_views import ListView, cause_of, list_view
 from trigger_lite.web.dashboard.reads import failed_errors, newest_environment, read_list
 
 EXPORT: Final = 1_000
@@ -37,24 +38,10 @@ async def home(dashboard: Dashboard, request: Request) -> Response:
 async def runs_page(dashboard: Dashboard, request: Request) -> Response:
     environment = dashboard.environment(request)
     pairs = request.query_params.multi_items()
-    query = parse_query(pairs)
-    words = request.query_params.get("q", "").strip()
     if "q" in request.query_params:
-        where = add_words(query, words).first_page().query_string()
-        return RedirectResponse(f"/{environment.slug}/runs{where}", 303)
-    position = dashboard.hub.position
-    facts = await dashboard.services.store.search(read_list, environment.id, query)
-    counts = await dashboard.counts.of(environment.id)
-    view = list_view(
-        facts,
-        query,
-        slug=environment.slug,
-        now=now_ms(),
-        counts=counts.by_tab,
-        problems=problems(pairs),
-        live_href=f"/{environment.slug}/sse?topics=runs:{pack(query)}&since={position}",
-        has_worker=dashboard.services.dispatcher.connected(environment.id) > 0,
-    )
+        query = add_words(parse_query(pairs), request.query_params["q"])
+        return RedirectResponse(f"/{environment.slug}/runs{query.first_page().query_string()}", 303)
+    view = await _read_view(dashboard, environment, pairs)
     response = dashboard.reply(request, view, dashboard.shell(request, "Runs", "runs"))
     set_choice(request, response, "environment", environment.slug)
     return response
@@ -76,6 +63,26 @@ async def runs_csv(dashboard: Dashboard, request: Request) -> Response:
     writer.writerows(_cells(row) for row in rows)
     headers = {"content-disposition": 'attachment; filename="runs.csv"'}
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _read_view(
+    dashboard: Dashboard, environment: EnvironmentRow, pairs: list[tuple[str, str]]
+) -> ListView:
+    """Return the page of a list as of now; `pairs` are those of its address."""
+    services, slug, query = dashboard.services, environment.slug, parse_query(pairs)
+    position = dashboard.hub.position
+    facts = await services.store.search(read_list, environment.id, query)
+    counts = await dashboard.counts.of(environment.id)
+    return list_view(
+        facts,
+        query,
+        slug=slug,
+        now=now_ms(),
+        counts=counts.by_tab,
+        problems=problems(pairs),
+        live_href=f"/{slug}/sse?topics=runs:{pack(query)}&since={position}",
+        has_worker=services.dispatcher.connected(environment.id) > 0,
+    )
 
 
 # ---- twins ------------------------------------------------------------------------------------------
