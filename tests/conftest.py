@@ -28,12 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that uses a database, directly or through another fixture, on each kind."""
-    if "database_url" not in metafunc.fixturenames:
+    used = {"database_url", "database_kind"} & set(metafunc.fixturenames)
+    if not used:
         return
     marks = {"postgres": [pytest.mark.postgres], "sqlite": []}
     kinds = _DATABASES[metafunc.config.getoption("--database")]
     parameters = [pytest.param(kind, marks=marks[kind]) for kind in kinds]
-    metafunc.parametrize("database_url", parameters, indirect=True)
+    metafunc.parametrize(used.pop(), parameters, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,6 +83,13 @@ def postgres_cluster(_ports: Iterator[int]) -> Iterator[postgres.Cluster]:
     _require(POSTGRESQL)
     with postgres.cluster(next(_ports)) as running:
         yield running
+
+
+@pytest.fixture
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """`sqlite` or `postgres`, for fixtures that keep a database of their own from test to test."""
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from trigger_lite.engine.events import Event, RunMoved
 from trigger_lite.engine.installation import prepare_installation
 from trigger_lite.protocol.ids import IdSource
-from trigger_lite.store import environments, queues, runs
+from trigger_lite.store import environments, queues, runs, schema
 from trigger_lite.store.database import Database, PostgresDatabase, SqliteDatabase
 from trigger_lite.store.dialect import begin
 from trigger_lite.store.environments import EnvironmentRow, Load
@@ -32,10 +32,17 @@ class Harness:
     def __init__(self, database: Database, connection: Connection) -> None:
         self.connection = connection
         self.dialect = database.dialect
-        self.now = NOW
         self.events: list[Event] = []
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget everything that was stored, and make a new installation."""
+        for table in schema.STATE.tables:
+            self.connection.execute(f"DELETE FROM {table}", {})
+        self.now = NOW
         self._ids = IdSource()
         self.dev, self.prod = self.do(prepare_installation, b"secret", CONCURRENCY)
+        self.events.clear()
 
     def do(self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn(tx, …)` in a transaction of its own; one that raises is rolled back."""
