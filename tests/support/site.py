@@ -10,13 +10,13 @@ from typing import Any, Final
 import httpx
 from starlette.applications import Starlette
 
-from tests.support.harness import CONCURRENCY, Harness
+from tests.support.harness import Harness
 from trigger_lite.config import Settings
 from trigger_lite.engine.accounts import NewSession, make_sign_in_link, sign_in_by_link
 from trigger_lite.engine.bus import Bus
-from trigger_lite.engine.installation import prepare_installation
 from trigger_lite.engine.passwords import hash_password
 from trigger_lite.store.database import SqliteDatabase
+from trigger_lite.store.environments import list_environments
 from trigger_lite.store.logs import LogRow
 from trigger_lite.store.store import Store
 from trigger_lite.telemetry.logs import LogBook
@@ -55,7 +55,7 @@ class Links:
 
 
 class NoDeadlines:
-    def renew(self, run_id: str, seq: int) -> None:
+    def renew(self, environment_id: str, run_id: str, seq: int) -> None:
         return None
 
 
@@ -114,24 +114,24 @@ async def open_site(folder: Path, *, public_url: str = HOST) -> AsyncIterator[Si
     lines = SqliteDatabase(folder / "telemetry.db", synchronous="OFF")
     telemetry = await Store.open(lines, "telemetry", publish=bus.publish)
     try:
-        environments = await store.write(prepare_installation, SECRET, CONCURRENCY)
-        services = Services(
-            settings=Settings(),
-            store=store,
-            telemetry=telemetry,
-            logs=await LogBook.open(telemetry, bus),
-            bus=bus,
-            keys=Keyring(SECRET, environments),
-            watch=RunWatch(bus),
-            dispatcher=links,
-            deadlines=NoDeadlines(),
-            secret=SECRET,
-            public_url=public_url,
-            is_ready=_ready,
-        )
-        await store.write(make_sign_in_link, "first link")
-        await store.write(sign_in_by_link, "first link", _hashed_password(), NewSession(SESSION, FORM_TOKEN))
         with _engine(state) as engine:
+            services = Services(
+                settings=Settings(),
+                store=store,
+                telemetry=telemetry,
+                logs=await LogBook.open(telemetry, bus),
+                bus=bus,
+                keys=Keyring(SECRET, await store.read(list_environments)),
+                watch=RunWatch(bus),
+                dispatcher=links,
+                deadlines=NoDeadlines(),
+                secret=SECRET,
+                public_url=public_url,
+                is_ready=_ready,
+            )
+            await store.write(make_sign_in_link, "first link")
+            session = NewSession(SESSION, FORM_TOKEN)
+            await store.write(sign_in_by_link, "first link", _hashed_password(), session)
             yield Site(build_app(services), services, engine, links)
     finally:
         await store.close()
