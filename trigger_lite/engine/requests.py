@@ -21,13 +21,11 @@ from trigger_lite.protocol.tasks import (
     TriggerOptions,
     TriggerTask,
 )
-from trigger_lite.protocol.times import parse_iso_ms
+from trigger_lite.protocol.times import LAST_DATE_MS, parse_iso_ms
 
 DEFAULT_KEY_LIFE_MS: Final = 30 * 86_400_000
 MAX_INTEGER: Final = 2_147_483_647
 """What an INTEGER column holds on every database."""
-_LAST_DATE_MS: Final = 253_402_300_799_999
-"""The end of the year 9999: what can still be written as a date."""
 _LONGEST_KEY_LIFE_MS: Final = 100 * 365 * 86_400_000
 # An escaped null byte of JSON text; the backslashes before it come in pairs, or the first belongs to them.
 _ESCAPED_NULL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -178,7 +176,7 @@ def _delay_until(delay: str | None, now: int) -> int | None:
         return None
     duration = parse_duration_ms(delay)
     until = parse_iso_ms(delay) if duration is None else now + duration
-    if until is None or until > _LAST_DATE_MS:
+    if until is None or until > LAST_DATE_MS:
         raise BadRequest(f'delay {delay!r} is neither a duration such as "1h30m" nor an ISO-8601 date')
     return until if until > now else None
 
@@ -228,7 +226,7 @@ def _metadata(options: TriggerOptions) -> str | None:
 def _parse_object(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

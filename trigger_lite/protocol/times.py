@@ -1,6 +1,10 @@
 """Times: Unix milliseconds inside, ISO-8601 UTC on the wire."""
 
 from datetime import UTC, datetime
+from typing import Final
+
+LAST_DATE_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: what can still be written as a date."""
 
 
 def iso(ms: int) -> str:

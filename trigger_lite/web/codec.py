@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trigger_lite.protocol.errors import BadRequest, TooLarge
+from trigger_lite.web.numbers import whole_number
 
 T = TypeVar("T")
 JSON = "application/json"
@@ -27,8 +28,8 @@ def reply_json(value: Any, *, status: int = 200, headers: dict[str, str] | None 
 
 async def read_body(request: Request, *, limit: int) -> bytes:
     """Return the body, whatever its content type. Raises TooLarge past `limit` bytes, reading no further."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    announced = whole_number(request.headers.get("content-length", ""))
+    if announced is not None and announced > limit:
         raise TooLarge("Request body too large")
     parts: list[bytes] = []
     size = 0
@@ -58,3 +59,5 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise BadRequest(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest("Invalid JSON") from error
+    except RecursionError as error:
+        raise BadRequest("Invalid JSON: it is nested too deeply") from error

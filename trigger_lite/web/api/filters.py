@@ -10,8 +10,9 @@ from trigger_lite.protocol.durations import parse_duration_ms
 from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.machines import PRESETS
 from trigger_lite.protocol.statuses import ApiStatus, RunStatus, stored_status
-from trigger_lite.protocol.times import parse_iso_ms
+from trigger_lite.protocol.times import LAST_DATE_MS, parse_iso_ms
 from trigger_lite.store.run_lists import RunFilter
+from trigger_lite.web.numbers import whole_number
 
 DEFAULT_SIZE: Final = 25
 MAX_SIZE: Final = 100
@@ -83,9 +84,10 @@ def _flag(query: QueryParams, name: str) -> bool | None:
 
 def _size(query: QueryParams) -> int:
     text = query.get("page[size]", str(DEFAULT_SIZE))
-    if not text.isdigit() or not 1 <= int(text) <= MAX_SIZE:
+    size = whole_number(text)
+    if size is None or not 1 <= size <= MAX_SIZE:
         raise BadRequest(f"page[size] is {text!r}, but must be 1 to {MAX_SIZE}")
-    return int(text)
+    return size
 
 
 def _created(query: QueryParams) -> tuple[int | None, int | None]:
@@ -96,7 +98,7 @@ def _created(query: QueryParams) -> tuple[int | None, int | None]:
         length = parse_duration_ms(period)
         if length is None:
             raise BadRequest(f'filter[createdAt][period] is {period!r}; write for example "1d"')
-        return now - length, None
+        return max(0, now - length), None
     since, until = _moment(query, "from"), _moment(query, "to")
     if since is None and until is None:
         return now - DEFAULT_PERIOD_MS, None
@@ -107,7 +109,9 @@ def _moment(query: QueryParams, edge: str) -> int | None:
     text = query.get(f"filter[createdAt][{edge}]")
     if not text:
         return None
-    moment = int(text) if text.isdigit() else parse_iso_ms(text)
+    moment = whole_number(text)
     if moment is None:
+        moment = parse_iso_ms(text)
+    if moment is None or not 0 <= moment <= LAST_DATE_MS:
         raise BadRequest(f"filter[createdAt][{edge}] is {text!r}, which is neither Unix ms nor a date")
     return moment

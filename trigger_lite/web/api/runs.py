@@ -1,5 +1,6 @@
 """Runs: retrieve, list, cancel, replay, result, and the two long polls (management-api 9.2)."""
 
+import math
 import time
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from trigger_lite.web.api.run_views import (
 )
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import decode, read_body, reply, reply_json
+from trigger_lite.web.numbers import whole_number
 from trigger_lite.web.services import Services, services_of
 
 LONGEST_WAIT: Final = 30.0
@@ -138,16 +140,20 @@ def _is_legacy(request: Request) -> bool:
 def _seconds(request: Request, name: str) -> float:
     text = request.query_params.get(name, "0")
     try:
-        return min(max(float(text), 0.0), LONGEST_WAIT)
+        seconds = float(text)
     except ValueError:
-        raise BadRequest(f"{name} is {text!r}, but must be a number of seconds") from None
+        seconds = math.nan
+    if math.isnan(seconds):
+        raise BadRequest(f"{name} is {text!r}, but must be a number of seconds")
+    return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
 def _whole(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isdigit():
+    number = whole_number(text)
+    if number is None:
         raise BadRequest(f"{name} is {text!r}, but must be a whole number")
-    return int(text)
+    return number
 
 
 ROUTES = [
