@@ -7,14 +7,17 @@ import time
 import pytest
 
 from tests.background.conftest import SECONDS, PlayedWorker, Room
-from tests.support.builders import a_task
+from tests.support.builders import TASK, a_task
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.deliveries import hand_back
 from trigger_lite.engine.pending_versions import PROMOTE_CHUNK
 from trigger_lite.engine.queues import Claim, set_paused
+from trigger_lite.engine.requests import check_trigger
+from trigger_lite.engine.trigger import trigger_run
 from trigger_lite.engine.workers import promote_waiting
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.statuses import ExecutionStatus as X
+from trigger_lite.protocol.tasks import TriggerTask
 from trigger_lite.store.query import Query
 from trigger_lite.store.transaction import Tx
 
@@ -27,6 +30,18 @@ async def test_a_triggered_run_reaches_a_free_worker_once(room: Room) -> None:
     await room.settle()
     assert (run.id, worker.pushed, worker.credits) == (run_id, [run_id], 0)
     assert (run.worker_id, run.execution_status) == (worker.worker_id, X.PENDING_EXECUTING)
+
+
+async def test_a_run_is_claimed_in_the_commit_that_makes_it(room: Room) -> None:
+    """Q-07: a free worker has it by the time the trigger is answered, without a second commit."""
+    worker = room.connect(await room.register())
+    await room.settle()
+    request = check_trigger(TASK, TriggerTask(payload=None), now=0, source="api", request_key=None)
+    written = room.store.submit(trigger_run, room.prod, request)
+    room.dispatcher.wake(room.prod.id)
+    triggered = await written
+    await asyncio.sleep(0)
+    assert worker.pushed == [triggered.run_id]
 
 
 async def test_a_worker_gets_as_many_runs_as_it_has_room_for(room: Room) -> None:

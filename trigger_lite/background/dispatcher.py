@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
-from typing import Final, Protocol
+from collections.abc import Awaitable, Coroutine
+from typing import Final, NamedTuple, Protocol
 
 from trigger_lite.engine.deliveries import hand_back
 from trigger_lite.engine.events import MoreParked, QueueChanged, RunMoved, VersionRegistered
 from trigger_lite.engine.lifecycle import Transition
-from trigger_lite.engine.queues import Claim, Offer, claim_runs
+from trigger_lite.engine.queues import Claim, Claims, Offer, claim_runs
 from trigger_lite.engine.workers import promote_waiting
 from trigger_lite.protocol.errors import Refusal
 from trigger_lite.protocol.ids import snapshot_id
@@ -42,6 +42,13 @@ class Link(Protocol):
 
 class Clockwork(Protocol):
     def wake(self, name: str, at_ms: int | None = None) -> None: ...
+
+
+class _Asked(NamedTuple):
+    """A claim that the store was asked for, and the connections it is for."""
+
+    links: dict[str, Link]
+    claims: Awaitable[Claims]
 
 
 class Dispatcher:
@@ -104,12 +111,17 @@ class Dispatcher:
     # ---- dispatching --------------------------------------------------------------------------------
 
     def wake(self, environment_id: str) -> None:
-        """Look for work of an environment soon."""
+        """Look for work of an environment.
+
+        The store is asked at once: the claim shares the commit of what this turn of the loop submitted.
+        """
         self._asked.add(environment_id)
-        if environment_id in self._busy or self._stopped:
+        if environment_id in self._busy:
             return
-        self._busy.add(environment_id)
-        self._begin(self._dispatch(environment_id))
+        asked = self._ask(environment_id)
+        if asked is not None:
+            self._busy.add(environment_id)
+            self._begin(self._dispatch(environment_id, asked))
 
     def wake_all(self) -> None:
         for environment_id in {link.environment_id for link in self._links.values()}:
@@ -132,25 +144,32 @@ class Dispatcher:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _dispatch(self, environment_id: str) -> None:
+    async def _dispatch(self, environment_id: str, asked: _Asked | None) -> None:
         try:
-            while environment_id in self._asked and not self._stopped:
-                self._asked.discard(environment_id)
-                await self._claim(environment_id)
+            while asked is not None:
+                await self._act_on(environment_id, asked)
+                asked = self._ask(environment_id)
         except Exception:
             logger.exception("dispatching failed; it is tried again")
             self._clock.wake("dispatch", int((time.time() + AFTER_ERROR_SECONDS) * 1000))
         finally:
             self._busy.discard(environment_id)
 
-    async def _claim(self, environment_id: str) -> None:
+    def _ask(self, environment_id: str) -> _Asked | None:
+        """Ask the store for a claim, if somebody wants one and a worker has room."""
+        if environment_id not in self._asked or self._stopped:
+            return None
+        self._asked.discard(environment_id)
         links = {link.worker_id: link for link in self._links_of(environment_id)}
         offers = [Offer(link.worker_id, link.version_id, link.credits) for link in links.values()]
         if not any(offer.credits > 0 for offer in offers):
-            return
-        claims = await self._store.write_when_free(claim_runs, environment_id, offers)
+            return None
+        return _Asked(links, self._store.submit_when_free(claim_runs, environment_id, offers))
+
+    async def _act_on(self, environment_id: str, asked: _Asked) -> None:
+        claims = await asked.claims
         for claim in claims.runs:
-            await self._deliver(claim, links[claim.worker_id])
+            await self._deliver(claim, asked.links[claim.worker_id])
         if claims.runs or claims.has_more:
             self._asked.add(environment_id)  # there may be more than one claim takes
         elif claims.next_due is not None:

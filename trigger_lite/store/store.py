@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection as SyncConnection
@@ -85,6 +85,14 @@ class Store:
         """Like `write`, but waits while the inbox is full: for work that was accepted already."""
         await self.room()
         return await self.write(fn, *args, **kwargs)
+
+    def submit_when_free(
+        self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[R]:
+        """Like `submit`, but when the inbox is full it waits for room; the result must be awaited."""
+        if self._writer.full:
+            return self.write_when_free(fn, *args, **kwargs)
+        return self.submit(fn, *args, **kwargs)
 
     async def read(self, fn: Callable[Concatenate[Reader, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn(reader, *args)` on a read-only connection that sees one state of the database.

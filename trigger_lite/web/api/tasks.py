@@ -34,7 +34,10 @@ async def trigger_task(request: Request) -> Response:
         source=headers.get("x-trigger-source", "") if headers.get("x-trigger-source") in _SOURCES else "api",
         request_key=headers.get("x-trigger-request-idempotency-key"),
     )
-    triggered = await services.store.write(trigger_run, environment, wanted)
+    written = services.store.submit(trigger_run, environment, wanted)
+    # At once, so that a free worker's claim is in the same commit: it would wait for another one after it.
+    services.dispatcher.wake(environment.id)
+    triggered = await written
     token = services.keys.public_token(
         environment, [f"read:runs:{triggered.run_id}", f"write:inputStreams:{triggered.run_id}"]
     )
