@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 
 from scripts.system_packages import NODE
-from tests.support.processes import Process, trigger_lite_command
-from tests.support.real_server import RealServer
+from tests.support.processes import Process
+from tests.support.real_server import RealServer, running_server
 
 pytestmark = pytest.mark.journey
 _SDK: Final = Path(__file__).parent / "sdk"
@@ -93,25 +93,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> I
     folder = tmp_path_factory.mktemp("server")
     (folder / "jobs").mkdir()
     (folder / "jobs" / "tasks.py").write_text(_TASKS)
-    started: list[Process] = []
-
-    def start(*arguments: str | Path, directory: Path = folder, **environment: str) -> Process:
-        started.append(
-            Process([*trigger_lite_command(), *arguments], directory=directory, environment=environment)
-        )
-        return started[-1]
-
-    running = RealServer(start, folder, next(_ports))
-    try:
-        running.start()
+    with running_server(folder, next(_ports)) as running:
         running.start_worker(folder / "jobs")
         yield running
-        for process in reversed(started):
-            process.stop()
-            process.assert_nothing_left()
-    finally:
-        for process in started:
-            process.end_everything()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.support.processes import Process, StartCommand
+from tests.support.processes import Process, StartCommand, trigger_lite_command
 
 API_VERSION: Final = {"x-trigger-api-version": "2025-07-16"}
 _LONG_POLL_SECONDS: Final = 20
@@ -121,6 +121,28 @@ class RealServer:
                 assert not _is_over(run) or run["isCancelled"], f"{run_id} ended as {run['status']}: {run}"
                 since = run["updatedAt"]
         raise AssertionError(f"{run_id} is still {run['status']} after {seconds:g} s:\n{self.process.output}")
+
+
+@contextmanager
+def running_server(folder: Path, port: int) -> Iterator[RealServer]:
+    """A started server that several tests share; whatever is started through it is stopped with it."""
+    started: list[Process] = []
+
+    def start(*arguments: str | Path, directory: Path = folder, **environment: str) -> Process:
+        command = [*trigger_lite_command(), *arguments]
+        started.append(Process(command, directory=directory, environment=environment))
+        return started[-1]
+
+    server = RealServer(start, folder, port)
+    try:
+        server.start()
+        yield server
+        for process in reversed(started):
+            process.stop()
+            process.assert_nothing_left()
+    finally:
+        for process in started:
+            process.end_everything()
 
 
 def _is_over(run: dict[str, Any]) -> bool:
