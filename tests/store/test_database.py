@@ -12,7 +12,7 @@ from tests.store.test_writer import SECONDS, _busy, insert, keys
 from tests.support.harness import database_at
 from tests.support.postgres import Cluster
 from trigger_lite.protocol.errors import DatabaseFailed
-from trigger_lite.store.database import Database, SqliteDatabase
+from trigger_lite.store.database import Database, DatabaseTaken, SqliteDatabase
 from trigger_lite.store.query import Query
 from trigger_lite.store.store import Store
 from trigger_lite.store.transaction import Reader
@@ -112,19 +112,17 @@ async def test_a_reader_that_raises_leaves_its_connection_usable(open_store: Ope
 
 
 @pytest.mark.postgres
-async def test_a_second_writer_waits_until_the_first_lets_go(
+async def test_a_second_writer_is_refused_until_the_first_lets_go(
     postgres_cluster: Cluster, tmp_path: Path
 ) -> None:
     with postgres_cluster.database() as url:
         first = await Store.open(database_at(url, tmp_path), "state", publish=lambda _events: None)
-        opening = Store.open(database_at(url, tmp_path), "state", publish=lambda _events: None)
-        second = asyncio.ensure_future(opening)
         other = await Store.open(database_at(url, tmp_path, lease=2), "state", publish=lambda _events: None)
         await first.write(insert, "a")
-        assert not second.done()
+        with pytest.raises(DatabaseTaken, match="Another server has the database"):
+            await Store.open(database_at(url, tmp_path), "state", publish=lambda _events: None)
         await first.close()
-        async with asyncio.timeout(SECONDS):
-            store = await second
+        store = await Store.open(database_at(url, tmp_path), "state", publish=lambda _events: None)
         assert await store.write(keys) == ["a"]
         await store.close()
         await other.close()
@@ -135,13 +133,16 @@ async def test_a_writer_whose_connection_broke_opens_another(
     postgres_cluster: Cluster, tmp_path: Path
 ) -> None:
     with postgres_cluster.database() as url:
-        store = await Store.open(database_at(url, tmp_path), "state", publish=lambda _events: None)
+        reopened = asyncio.Event()
+        store = await Store.open(
+            database_at(url, tmp_path), "state", publish=lambda _events: None, reopened=reopened.set
+        )
         await store.write(insert, "a")
-        assert await store.read(keys) == ["a"]
         with pytest.raises(DatabaseFailed):
             await store.write(lambda tx: tx.all(Query("SELECT pg_terminate_backend(pg_backend_pid())", bool)))
         async with asyncio.timeout(SECONDS):
             assert await store.write(insert, "b") == "b"
+            await reopened.wait()
         assert await store.read(keys) == ["a", "b"]
         await store.close()
 

@@ -9,6 +9,7 @@ from trigger_lite.background.dispatcher import Dispatcher
 from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
+from trigger_lite.engine.recovery import recover
 from trigger_lite.store.requests import delete_requests, find_oldest_request
 from trigger_lite.store.runs import RunRow, find_next_delay_end, find_next_expiry, find_run
 from trigger_lite.store.store import Store
@@ -39,6 +40,11 @@ def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> li
         dispatcher.wake_all()
         return None
 
+    async def repair() -> int | None:
+        deadlines.arm_all((await store.write_when_free(recover)).owned)
+        dispatcher.wake_all()
+        return None
+
     async def request_keys() -> int | None:
         removed = await store.write_when_free(_forget_requests)
         if removed == AT_ONCE:
@@ -51,6 +57,7 @@ def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> li
         Loop("expiry", at_most_seconds=60, tick=expiry),
         Loop("silence", at_most_seconds=deadlines.shortest_seconds, tick=silence),
         Loop("dispatch", at_most_seconds=60, tick=dispatch),
+        Loop("repair", at_most_seconds=86_400, tick=repair),
         Loop("request keys", at_most_seconds=3600, tick=request_keys),
     ]
 

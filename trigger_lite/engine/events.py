@@ -56,6 +56,15 @@ class QueueChanged(Event, frozen=True):
     queue_id: str
 
 
+class DatabaseReopened(Event, frozen=True):
+    """A writer's connection was lost and opened again; what was being committed may be so, unannounced.
+
+    `area` is `state` or `telemetry`; `environment_id` is empty.
+    """
+
+    area: str
+
+
 class LogsAdded(Event, frozen=True):
     """Lines were added to a run's log. `environment_id` is empty: log lines are keyed by run alone."""
 

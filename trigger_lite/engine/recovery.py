@@ -1,4 +1,4 @@
-"""What is put right when the server starts (13c, boot). Every step may be repeated."""
+"""What is put right when the server starts, or lost its database for a while (13c, boot). May be repeated."""
 
 import msgspec
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from trigger_lite.store import patience
@@ -16,6 +17,8 @@ from trigger_lite.store.transaction import Connection, Cursor
 
 READERS = 4
 """Connections that read at once; a page needs one for a few milliseconds."""
+LEASE_SECONDS = 2
+"""How long a server that just ended, or a connection that broke, may take to let go of its lease."""
 
 
 class DatabaseUnusable(Exception):
@@ -24,6 +27,10 @@ class DatabaseUnusable(Exception):
 
 def _unchanged(value: None) -> None:
     return value
+
+
+class DatabaseTaken(DatabaseUnusable):
+    """Another server writes this database."""
 
 
 class SqliteDatabase:
@@ -73,11 +80,19 @@ class SqliteDatabase:
 
 
 class PostgresDatabase:
-    """A PostgreSQL database by URL. `lease` is the advisory lock that the one writer holds."""
+    """A PostgreSQL database by URL. `lease` is the advisory lock that the one writer holds.
+
+    Raises DatabaseUnusable when the URL is none.
+    """
 
     def __init__(self, url: str, *, lease: int) -> None:
         self.dialect: Dialect = postgres()
-        self._url = make_url(url).set(drivername="postgresql+psycopg")
+        try:
+            self._url = make_url(url).set(drivername="postgresql+psycopg")
+        except (ArgumentError, ValueError) as error:
+            raise DatabaseUnusable(  # without the URL, which may hold a password
+                "The PostgreSQL URL cannot be read; write postgresql://user:password@host:5432/name"
+            ) from error
         self._lease = lease
 
     def connect(self) -> Connection:
@@ -92,7 +107,14 @@ class PostgresDatabase:
             connection = psycopg.connect(plain, autocommit=True)
         except psycopg.OperationalError as error:
             raise DatabaseUnusable(f"{self._url!r} cannot be reached: {error}") from error
-        connection.execute("SELECT pg_advisory_lock(%s)", (self._lease,))
+        try:
+            # Not for ever: a statement that waits keeps its snapshot, and with it every dead row.
+            connection.execute(f"SET lock_timeout = '{LEASE_SECONDS}s'")
+            connection.execute("SELECT pg_advisory_lock(%s)", (self._lease,))
+            connection.execute("SET lock_timeout = DEFAULT")
+        except psycopg.errors.LockNotAvailable as error:
+            connection.close()
+            raise DatabaseTaken(f"Another server has the database {self._url!r}") from error
         return PsycopgConnection(connection)
 
     def read_engine(self) -> AsyncEngine:

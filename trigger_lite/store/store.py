@@ -39,11 +39,13 @@ class Store:
         area: str,
         *,
         publish: Callable[[list[object]], None],
+        reopened: Callable[[], None] = lambda: None,
         inbox_limit: int = 2_000,
     ) -> "Store":
         """Open the database, bring its schema up to date and start the writer.
 
-        `area` is `state` or `telemetry`. Raises DatabaseTooNew, or the driver's error when it does not open.
+        `area` is `state` or `telemetry`; `reopened` is called when a lost connection was opened again. Raises
+        DatabaseTooNew, DatabaseTaken, or DatabaseUnusable.
         """
 
         def connect() -> Connection:
@@ -55,7 +57,9 @@ class Store:
                 raise
             return connection
 
-        writer = Writer(connect, database.dialect, publish=publish, inbox_limit=inbox_limit)
+        writer = Writer(
+            connect, database.dialect, publish=publish, reopened=reopened, inbox_limit=inbox_limit
+        )
         await writer.start()
         return cls(database, writer, database.read_engine())
 

@@ -45,8 +45,8 @@ class Work:
 class Writer:
     """Owns the writing connection and its thread. Made and used on one event loop.
 
-    `publish` is called on the loop with the events of each commit; `connect` opens the connection on the
-    writer's thread.
+    `publish` is called on the loop with the events of each commit, `reopened` after a lost connection was
+    opened again; `connect` opens the connection on the writer's thread.
     """
 
     def __init__(
@@ -55,12 +55,14 @@ class Writer:
         dialect: Dialect,
         *,
         publish: Callable[[list[object]], None],
+        reopened: Callable[[], None],
         inbox_limit: int,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._connect = connect
         self._dialect = dialect
         self._publish = publish
+        self._reopened = reopened
         self._limit = inbox_limit
         self._clock = clock
         self._ids = IdSource()
@@ -164,6 +166,7 @@ class Writer:
         try:
             if is_lost(connection):
                 connection = self._connect()
+                self._loop.call_soon_threadsafe(self._reopened)
             connection.execute(begin(self._dialect), {})
             for work in group:
                 self._apply(connection, work, now)
