@@ -79,13 +79,14 @@ def test_a_run_no_worker_has_is_forgotten(deadlines: Deadlines, watch: Watch, st
 
 
 def test_a_heartbeat_renews_the_newest_snapshot_only(deadlines: Deadlines, watch: Watch) -> None:
-    """HB-01: one that names an older snapshot, or an unknown run, renews nothing."""
+    """HB-01: one that names an older snapshot, another environment's run or none renews nothing."""
     deadlines.follow(_moved(X.EXECUTING, 3, "old"))
     deadlines.follow(_moved(X.EXECUTING, 3, "new"))
     watch.seconds += 59
-    deadlines.renew("old", 2)
-    deadlines.renew("new", 3)
-    deadlines.renew("run_unknown", 1)
+    deadlines.renew("env_1", "old", 2)
+    deadlines.renew("env_2", "old", 3)
+    deadlines.renew("env_1", "new", 3)
+    deadlines.renew("env_1", "run_unknown", 1)
     watch.seconds += 1
     assert deadlines.lapsed() == [("old", 3)]
     watch.seconds += 59
@@ -99,7 +100,7 @@ def test_a_heartbeat_of_a_run_being_cancelled_does_not_extend_its_life_for_ever(
     deadlines.follow(_moved(X.PENDING_CANCEL, 4))
     for _ in range(3):
         watch.seconds += 10
-        deadlines.renew("run_1", 4)
+        deadlines.renew("env_1", "run_1", 4)
     assert deadlines.lapsed() == [("run_1", 4)]
 
 

@@ -23,40 +23,40 @@ class Deadlines:
             ExecutionStatus.EXECUTING_WITH_WAITPOINTS: settings.run_timeout,
             ExecutionStatus.PENDING_CANCEL: settings.cancel_timeout,
         }
-        # Of each run: its newest snapshot, when it times out, and what a heartbeat gives it from then on.
-        self._runs: dict[str, tuple[int, float, float]] = {}
+        # By environment and run: its newest snapshot, when it times out, and what a heartbeat gives it then.
+        self._runs: dict[tuple[str, str], tuple[int, float, float]] = {}
 
     def arm_all(self, runs: Iterable[RunRow]) -> None:
         """Give every run a full fresh time (HB-08)."""
         for run in runs:
-            self._arm(run.id, ExecutionStatus(run.execution_status), run.snapshot_seq)
+            self._arm((run.environment_id, run.id), ExecutionStatus(run.execution_status), run.snapshot_seq)
 
     def follow(self, event: RunMoved) -> None:
         """Arm, re-arm or forget a run that moved."""
-        self._arm(event.run_id, event.execution_status, event.snapshot_seq)
+        self._arm((event.environment_id, event.run_id), event.execution_status, event.snapshot_seq)
 
-    def _arm(self, run_id: str, status: ExecutionStatus, seq: int) -> None:
+    def _arm(self, run: tuple[str, str], status: ExecutionStatus, seq: int) -> None:
         seconds = self._seconds.get(status)
         if seconds is None:
-            self._runs.pop(run_id, None)
+            self._runs.pop(run, None)
         else:
             renewal = 0.0 if status is ExecutionStatus.PENDING_CANCEL else seconds
-            self._runs[run_id] = (seq, self._clock() + seconds, renewal)
+            self._runs[run] = (seq, self._clock() + seconds, renewal)
 
-    def renew(self, run_id: str, seq: int) -> None:
-        """Note a heartbeat; one that names an older snapshot renews nothing.
+    def renew(self, environment_id: str, run_id: str, seq: int) -> None:
+        """Note a heartbeat; one that names an older snapshot or another environment's run renews nothing.
 
         Nor does one of a run being cancelled: the cancel is finished in its time, however alive the worker
         is (HB-05).
         """
-        known = self._runs.get(run_id)
+        known = self._runs.get((environment_id, run_id))
         if known is not None and known[0] == seq:
-            self._runs[run_id] = (seq, max(known[1], self._clock() + known[2]), known[2])
+            self._runs[environment_id, run_id] = (seq, max(known[1], self._clock() + known[2]), known[2])
 
     def lapsed(self) -> list[tuple[str, int]]:
         """List (run, snapshot seq) of runs that are out of time; each is listed until it moves."""
         now = self._clock()
-        return [(run_id, seq) for run_id, (seq, deadline, _) in self._runs.items() if deadline <= now]
+        return [(run_id, seq) for (_, run_id), (seq, deadline, _) in self._runs.items() if deadline <= now]
 
     def next_lapse_ms(self) -> int | None:
         """Return when the next run may be out of time (Unix ms), or None when no worker has any."""

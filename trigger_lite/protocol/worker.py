@@ -14,9 +14,10 @@ answered by Ack or Refused with that number and are sent again after a reconnect
           ◀────────────────────── Ack, Ack, Ack
 """
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from trigger_lite.protocol.execution import Completion, Execution
 from trigger_lite.protocol.metadata import Operation
@@ -50,7 +51,7 @@ class Hello(Message, frozen=True):
     """First message of a connection. `worker_id` stays the same across reconnects of one process."""
 
     protocol: int
-    worker_id: str
+    worker_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
     name: str
     version_id: str
     runs: list[HeldRun] = []

@@ -39,7 +39,7 @@ class Dispatcher(Protocol):
 class Deadlines(Protocol):
     """Who watches for silent runs."""
 
-    def renew(self, run_id: str, seq: int) -> None: ...
+    def renew(self, environment_id: str, run_id: str, seq: int) -> None: ...
 
 
 class LogSink(Protocol):

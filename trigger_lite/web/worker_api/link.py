@@ -34,10 +34,14 @@ class Link:
         self._filled = asyncio.Event()
 
     def push(self, claim: Claim) -> None:
+        self.remember({claim.run.id})
+        self.send(run_message(claim, self._place))
+
+    def remember(self, run_ids: set[str]) -> None:
+        """Note runs as this environment's own."""
         if len(self.runs) > MAX_REMEMBERED:
             self.runs.clear()
-        self.runs.add(claim.run.id)
-        self.send(run_message(claim, self._place))
+        self.runs |= run_ids
 
     def cancel(self, run_id: str, snapshot: str) -> None:
         self.send(worker.Cancel(run_id, snapshot))

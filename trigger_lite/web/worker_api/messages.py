@@ -1,6 +1,6 @@
 """What a worker sends, applied; what it is sent, built."""
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import orjson
@@ -12,7 +12,8 @@ from trigger_lite.protocol import execution, worker
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.machines import DEFAULT_MACHINE, PRESETS
 from trigger_lite.protocol.statuses import ExecutionStatus
-from trigger_lite.protocol.times import iso
+from trigger_lite.protocol.tasks import MAX_ATTEMPTS
+from trigger_lite.protocol.times import LAST_DATE_MS, iso
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.logs import LogRow
 from trigger_lite.store.runs import RunRow
@@ -107,19 +108,26 @@ def current_run(run: RunRow) -> worker.CurrentRun:
     )
 
 
-_MAX_MESSAGE: Final = worker.MAX_LOG_BYTES
-
-
 def log_row(line: worker.LogLine) -> LogRow:
-    """Return a line as stored; what a task prints is hostile input, so its length is cut here too."""
-    attributes: Any = None if line.attributes is None else orjson.dumps(line.attributes).decode()
+    """Return a line as stored; what a task prints is hostile input, so it is brought into bounds here too."""
     return LogRow(
         seq=0,  # given by the log book
         run_id=line.run,
-        attempt=line.attempt,
-        at=line.at,
+        attempt=min(max(0, line.attempt), MAX_ATTEMPTS),
+        at=min(max(0, line.at), LAST_DATE_MS),
         level=line.level,
         source=line.source,
-        message=line.message.replace("\0", "")[:_MAX_MESSAGE],
-        attributes=attributes,
+        message=line.message.replace("\0", "")[: worker.MAX_LOG_BYTES],
+        attributes=_attributes(line.attributes),
     )
+
+
+def _attributes(attributes: dict[str, Any] | None) -> str | None:
+    """Return the attributes of a line as JSON, or None for such as could not be shown: too long, too deep."""
+    if attributes is None:
+        return None
+    try:
+        text = orjson.dumps(attributes)
+    except TypeError:
+        return None
+    return text.decode() if len(text) <= worker.MAX_LOG_BYTES else None

@@ -1,7 +1,7 @@
 """The WebSocket door: `/engine/v1/worker` (protocol/worker.py)."""
 
 import asyncio
-import logging
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trigger_lite.engine import deliveries, workers
 from trigger_lite.protocol import worker
-from trigger_lite.protocol.errors import BadRequest, Refusal, WorkerVersionNotFound
+from trigger_lite.protocol.errors import BadRequest, DatabaseFailed, Refusal, WorkerVersionNotFound
 from trigger_lite.store import runs, versions
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.transaction import Tx
@@ -23,9 +23,12 @@ from trigger_lite.web.worker_api.inbox import Inbox
 from trigger_lite.web.worker_api.link import Link
 from trigger_lite.web.worker_api.messages import current_run
 
-logger = logging.getLogger(__name__)
 _decoder: Final = msgspec.json.Decoder(list[worker.WorkerMessage])
 HELLO_SECONDS: Final = 10.0
+# Codes that a connection is closed with.
+NOT_UNDERSTOOD: Final = 1007
+REFUSED: Final = 1008
+TRY_AGAIN: Final = 1013
 
 
 async def worker_socket(websocket: WebSocket) -> None:
@@ -41,29 +44,70 @@ async def worker_socket(websocket: WebSocket) -> None:
         await _serve(websocket, services, environment)
     except WebSocketDisconnect:
         return
+    except DatabaseFailed as failure:
+        await _close(websocket, TRY_AGAIN, failure.message)
     except Refusal as refusal:
-        await websocket.close(code=1008, reason=refusal.message[:120])
-    except msgspec.DecodeError as error:
-        await websocket.close(code=1007, reason=str(error)[:120])
+        await _close(websocket, REFUSED, refusal.message)
+    except (msgspec.DecodeError, RecursionError) as error:
+        await _close(websocket, NOT_UNDERSTOOD, str(error))
+
+
+async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+    # The worker may have gone meanwhile.
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await websocket.close(code=code, reason=reason[:120])
 
 
 async def _serve(websocket: WebSocket, services: Services, environment: EnvironmentRow) -> None:
-    async with asyncio.timeout(HELLO_SECONDS):
-        first, *rest = _decoder.decode(await websocket.receive_text())
-    if not isinstance(first, worker.Hello):
-        raise BadRequest("The first message must be hello")
-    link = await _attach(websocket, services, environment, first)
+    hello, rest = await _hello(websocket)
+    link = await _attach(websocket, services, environment, hello)
     inbox = Inbox(services, environment, link)
-    sender = asyncio.create_task(link.send_all())
+    tasks = [
+        asyncio.create_task(_read(websocket, inbox, rest)),
+        asyncio.create_task(link.send_all()),
+        asyncio.create_task(_broken(inbox)),
+    ]
     try:
         services.dispatcher.add(link)
-        await inbox.take(rest)
-        while True:
-            await inbox.take(_decoder.decode(await websocket.receive_text()))
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         services.dispatcher.remove(link)
-        sender.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await inbox.settle()
+    for task in done:
+        task.result()
+
+
+async def _hello(websocket: WebSocket) -> tuple[worker.Hello, list[worker.WorkerMessage]]:
+    try:
+        async with asyncio.timeout(HELLO_SECONDS):
+            messages = await _frame(websocket)
+    except TimeoutError:
+        raise BadRequest(f"Nothing was said within {HELLO_SECONDS:g} seconds") from None
+    if not messages or not isinstance(messages[0], worker.Hello):
+        raise BadRequest("The first message must be hello")
+    return messages[0], messages[1:]
+
+
+async def _read(websocket: WebSocket, inbox: Inbox, first: list[worker.WorkerMessage]) -> None:
+    """Take what the worker says, frame by frame, until it hangs up."""
+    await inbox.take(first)
+    while True:
+        await inbox.take(await _frame(websocket))
+
+
+async def _frame(websocket: WebSocket) -> list[worker.WorkerMessage]:
+    try:
+        return _decoder.decode(await websocket.receive_text())
+    except KeyError:
+        raise BadRequest("A frame must be text, not bytes") from None
+
+
+async def _broken(inbox: Inbox) -> None:
+    await inbox.broken.wait()
+    raise DatabaseFailed
 
 
 async def _attach(
