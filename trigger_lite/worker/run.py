@@ -6,6 +6,8 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from trigger_lite.protocol.manifest import RegisteredWorker
 from trigger_lite.worker.attempts import Attempts
 from trigger_lite.worker.dispatch import Dispatch
@@ -137,9 +139,7 @@ class Worker:
 
     async def _use_first_version(self) -> None:
         while True:
-            template, index = await load_template(self._settings, self._launch)
-            self._tell(index)
-            self._index = index
+            template, index = await self._import_anew()
             problem = index.problem or f"no task could be found in {self._settings.directory}"
             if template is not None:
                 try:
@@ -163,9 +163,7 @@ class Worker:
 
     async def _reload(self) -> None:
         """Put what the files say now in place of what runs, if it is whole."""
-        template, index = await load_template(self._settings, self._launch)
-        self._index = index
-        self._tell(index)
+        template, index = await self._import_anew()
         reason = _why_unusable(index)
         if template is None or reason:
             if template is not None:
@@ -180,6 +178,16 @@ class Worker:
             return
         self._use(template, index, registered)
         self._observer.notice(Reloaded(registered.version, _ids(index)))
+
+    async def _import_anew(self) -> tuple[TemplateProcess | None, Index]:
+        """Import what the files say now, tell what is wrong with it, and remember which files these were."""
+        seen = self._fingerprint()
+        template, index = await load_template(self._settings, self._launch)
+        if not index.fingerprint:  # a file ended the process, or hangs
+            index = replace(index, root=self._index.root, ignore=self._index.ignore, fingerprint=seen)
+        self._index = index
+        self._tell(index)
+        return template, index
 
     async def _changed(self) -> None:
         """Wait until files are not what was imported, and have stopped changing."""
