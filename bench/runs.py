@@ -13,7 +13,6 @@ from bench.installation import (
     cores,
     finish_times,
     serving,
-    wait_until_over,
     warm_worker,
     working,
 )
@@ -53,18 +52,23 @@ def drained_rate(folder: Path, children: int, runs: int) -> float:
     with serving(folder) as server:
         with warm_worker(server, children=1):
             pass  # so that the task is known
-        send_many(server.trigger_target("noop"), clients=_CLIENTS, count=runs)
-        with working(server, children=children):
-            wait_until_over(server)
+        send_many(server.trigger_target("noop"), clients=_CLIENTS, count=runs - 1)
+        connection = server.connect()
+        with connection.socket:
+            last = server.trigger(connection)
+            with working(server, children=children):
+                server.wait_for(connection, last)
         return rate_between(finish_times(server, runs))
 
 
 def both_rate(folder: Path, children: int, runs: int) -> float:
     """Trigger runs while a warm worker makes them: runs per second from the first trigger to the last end."""
     with serving(folder) as server, warm_worker(server, children=children):
-        began = time.time()
-        send_many(server.trigger_target("noop"), clients=_CLIENTS, count=runs)
-        wait_until_over(server)
+        connection = server.connect()
+        with connection.socket:
+            began = time.time()
+            send_many(server.trigger_target("noop"), clients=_CLIENTS, count=runs - 1)
+            server.wait_for(connection, server.trigger(connection))
         return runs / (max(finish_times(server, runs)) - began)
 
 

@@ -21,10 +21,10 @@ class Sizes:
 
 
 FULL: Final = Sizes(
-    rounds=5,
+    rounds=4,
     load_seconds=3,
     clients=(1, 16, 64),
-    runs=6_000,
+    runs=4_000,
     latency_samples=150,
     idle_seconds=10,
     settle_seconds=3,
