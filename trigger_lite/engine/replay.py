@@ -53,7 +53,7 @@ def check_overrides(body: ReplayRun, *, now: int) -> Overrides:
         lock_to_version=body.version,
     )
     trigger = TriggerTask(payload=body.payload, options=options)
-    checked = check_trigger("", trigger, now=now, source="", request_key=None)
+    checked = check_trigger("the original's", trigger, now=now, source="", request_key=None)
     given = [name for name in _DECIDES if getattr(body, name) not in (None, msgspec.UNSET)]
     return {column: getattr(checked, column) for name in given for column in _DECIDES[name]}
 

@@ -10,10 +10,13 @@ from trigger_lite.protocol.errors import BadRequest, TooLarge, Unprocessable
 from trigger_lite.protocol.machines import DEFAULT_MACHINE, PRESETS
 from trigger_lite.protocol.tasks import (
     MAX_ATTEMPTS,
+    MAX_KEY_BYTES,
     MAX_METADATA_BYTES,
+    MAX_METADATA_LEVELS,
     MAX_PAYLOAD_BYTES,
     MAX_QUEUE_NAME,
     MAX_TAGS,
+    MAX_TASK_ID,
     MIN_MAX_DURATION,
     NO_MAX_DURATION,
     NestedQueue,
@@ -26,6 +29,7 @@ from trigger_lite.protocol.times import LAST_DATE_MS, parse_iso_ms
 DEFAULT_KEY_LIFE_MS: Final = 30 * 86_400_000
 MAX_INTEGER: Final = 2_147_483_647
 """What an INTEGER column holds on every database."""
+_MAX_TYPE: Final = 256
 _LONGEST_KEY_LIFE_MS: Final = 100 * 365 * 86_400_000
 # An escaped null byte of JSON text; the backslashes before it come in pairs, or the first belongs to them.
 _ESCAPED_NULL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -68,6 +72,8 @@ def check_trigger(
     Raises BadRequest, TooLarge or Unprocessable with one line naming the option and what would be right.
     """
     options = body.options
+    if not task_id or len(task_id) > MAX_TASK_ID or is_over(task_id, 2 * MAX_TASK_ID):
+        raise BadRequest(f"A task id has 1 to {MAX_TASK_ID} characters")
     payload, payload_type = _payload(body)
     return RunRequest(
         task_id=task_id,
@@ -75,10 +81,10 @@ def check_trigger(
         payload_type=payload_type,
         source=source,
         queue_name=_queue(options.queue),
-        concurrency_key=_concurrency_key(options.concurrency_key),
+        concurrency_key=_key("concurrencyKey", _concurrency_key(options.concurrency_key)),
         delay_until=_delay_until(options.delay, now),
         ttl=ttl_seconds(options.ttl),
-        idempotency_key=clean(options.idempotency_key) or None,
+        idempotency_key=_key("idempotencyKey", clean(options.idempotency_key)) or None,
         idempotency_life_ms=_key_life(options.idempotency_key_ttl),
         idempotency_options=_json(options.idempotency_key_options),
         tags=check_tags(options.tags),
@@ -91,7 +97,7 @@ def check_trigger(
         version=clean(options.lock_to_version),
         parent_id=clean(options.parent_run_id),
         resume_parent=bool(options.resume_parent_on_completion),
-        request_key=request_key,
+        request_key=_key("x-trigger-request-idempotency-key", request_key),
     )
 
 
@@ -132,6 +138,8 @@ def clean(text: str | None) -> str | None:
 def _payload(body: TriggerTask) -> tuple[str | None, str]:
     """Return the packet as stored (management-api 5): JSON values as text, other types only as text."""
     payload_type = clean(body.options.payload_type) or "application/json"
+    if len(payload_type) > _MAX_TYPE:
+        raise BadRequest(f"payloadType is over {_MAX_TYPE} characters")
     payload: Any = body.payload
     if payload is msgspec.UNSET:
         return None, payload_type
@@ -159,6 +167,13 @@ def _queue(option: QueueOption | None) -> str | None:
     if option is None:
         return None
     return queue_name(option.name.name if isinstance(option.name, NestedQueue) else option.name)
+
+
+def _key(name: str, key: str | None) -> str | None:
+    """Return a key as it is. Raises BadRequest for one that no index holds."""
+    if key is not None and is_over(key, MAX_KEY_BYTES):
+        raise BadRequest(f"{name} is over the limit of {MAX_KEY_BYTES} bytes")
+    return key
 
 
 def _concurrency_key(key: str | int | float | None) -> str | None:
@@ -217,7 +232,20 @@ def _metadata(options: TriggerOptions) -> str | None:
         value = _parse_object(value)
     if not isinstance(value, dict):
         raise BadRequest("metadata must be a JSON object")
-    text = msgspec.json.encode(value)
+    return metadata_text(value)
+
+
+def metadata_text(metadata: dict[str, Any]) -> str:
+    """Return metadata as stored. Raises BadRequest when it is nested too deeply to be shown, TooLarge."""
+    holders: list[Any] = [metadata]
+    for _ in range(MAX_METADATA_LEVELS):
+        inside = (held.values() if isinstance(held, dict) else held for held in holders)
+        holders = [value for values in inside for value in values if isinstance(value, dict | list)]
+        if not holders:
+            break
+    else:
+        raise BadRequest(f"Metadata is nested more than {MAX_METADATA_LEVELS} levels deep")
+    text = msgspec.json.encode(metadata)
     if len(text) > MAX_METADATA_BYTES:
         raise TooLarge(f"Metadata is over the limit of {MAX_METADATA_BYTES} bytes")
     return text.decode()

@@ -1,15 +1,13 @@
 """Metadata and tags of a run while it lives (TR-04, TR-05, AT-10)."""
 
-import msgspec
 import orjson
 
 from trigger_lite.engine.events import RunChanged
-from trigger_lite.engine.requests import check_tags
+from trigger_lite.engine.requests import check_tags, metadata_text
 from trigger_lite.engine.run_json import decode_metadata, decode_tags
-from trigger_lite.protocol.errors import BadRequest, RunNotFound, TooLarge, Unprocessable
+from trigger_lite.protocol.errors import BadRequest, RunNotFound, Unprocessable
 from trigger_lite.protocol.execution import FlushedMetadata
 from trigger_lite.protocol.metadata import Operation, apply_operations
-from trigger_lite.protocol.tasks import MAX_METADATA_BYTES
 from trigger_lite.store import runs
 from trigger_lite.store.transaction import Tx
 
@@ -60,12 +58,10 @@ def _apply(tx: Tx, run_id: str, operations: list[Operation]) -> None:
         raise Unprocessable(f"{run.id} ended more than an hour ago; its metadata is fixed")
     present = decode_metadata(runs.get_data(tx, run.id).metadata)
     try:
-        text = msgspec.json.encode(apply_operations(present, operations))
+        changed = apply_operations(present, operations)
     except ValueError as error:
         raise BadRequest(str(error)) from error
-    if len(text) > MAX_METADATA_BYTES:
-        raise TooLarge(f"Metadata is over the limit of {MAX_METADATA_BYTES} bytes")
-    runs.update_run(tx, run, {"metadata": text.decode(), "updated_at": tx.now})
+    runs.update_run(tx, run, {"metadata": metadata_text(changed), "updated_at": tx.now})
     tx.emit(RunChanged(run.environment_id, run.id, run.task_id))
 
 

@@ -11,6 +11,10 @@ MAX_OUTPUT_BYTES: Final = 10_485_760
 MAX_TAGS: Final = 10
 MAX_ATTEMPTS: Final = 250
 MAX_QUEUE_NAME: Final = 128
+MAX_METADATA_LEVELS: Final = 100
+MAX_KEY_BYTES: Final = 2_048
+"""What an index of PostgreSQL holds beside a task's id."""
+MAX_TASK_ID: Final = 256
 NO_MAX_DURATION: Final = 2_147_483_647
 MIN_MAX_DURATION: Final = 5
 

@@ -44,10 +44,13 @@ def is_lost(connection: object) -> bool:
 def is_outage(error: BaseException | None) -> bool:
     """Tell whether a driver's error is about the state of the database, not about the statement.
 
-    Differs on SQLite because its OperationalError covers both; SQLITE_ERROR is that of a wrong statement.
+    Differs on SQLite because the drivers' OperationalError covers both: there SQLITE_ERROR is that of a wrong
+    statement, on PostgreSQL class 54 that of a value too large for an index.
     """
-    is_operational = any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
-    return is_operational and getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
+    if not any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
+        return False
+    state = getattr(error, "sqlstate", None) or ""
+    return getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR and state[:2] != "54"
 
 
 class PsycopgConnection:

@@ -2,10 +2,12 @@
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from trigger_lite.protocol.errors import Refusal
 from trigger_lite.web import health
+from trigger_lite.web.addresses import RefuseNulls
 from trigger_lite.web.api import projects, runs, sign_in_links, tasks
 from trigger_lite.web.dashboard.dashboard import Dashboard
 from trigger_lite.web.dashboard.routes import dashboard_routes
@@ -31,6 +33,7 @@ def build_app(services: Services) -> Starlette:
     ]
     app = Starlette(
         routes=routes,
+        middleware=[Middleware(RefuseNulls)],
         exception_handlers={Refusal: refused, HTTPException: http_error, Exception: unexpected},
     )
     app.state.services = services

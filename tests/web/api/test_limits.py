@@ -55,7 +55,7 @@ async def test_the_header_of_a_key_has_the_limit_of_the_option(api: Api) -> None
     answer = await api.call("POST", _TRIGGER, json={}, headers={"idempotency-key": "k" * 2049})
     assert (answer.status_code, answer.json()) == (
         400,
-        {"error": "The idempotency-key header is over 2048 characters"},
+        {"error": "idempotencyKey is over the limit of 2048 bytes"},
     )
 
 

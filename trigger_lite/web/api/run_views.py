@@ -29,6 +29,7 @@ _QUEUED: Final = frozenset({ApiStatus.QUEUED, ApiStatus.DELAYED, ApiStatus.PENDI
 _EXECUTING: Final = frozenset({ApiStatus.EXECUTING, ApiStatus.DEQUEUED})
 # A value that is null is shown; one that is not there is left out, as None is.
 _NULL: Final = msgspec.Raw(b"null")
+_super_decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _HIDDEN_METADATA: Final = ("$$streams", "$$streamsVersion", "$$streamsBaseUrl")
 
 
@@ -154,18 +155,19 @@ def run_result(view: RunView) -> RunResult | None:
 
 
 def packet_value(data: str | None, data_type: str) -> Any:
-    """Return a packet as a plain JSON value: SuperJSON is shown as its `json` member (management-api 5)."""
-    if data is None:
-        return None
-    if data_type == "text/plain":
+    """Return a packet as a plain JSON value: SuperJSON is shown as its `json` member (management-api 5).
+
+    JSON is passed on as it was written: no number loses a digit, and no nesting is too deep to be shown.
+    """
+    if data is None or data_type == "text/plain":
         return data
     try:
         value = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        if data_type == "application/super+json" and isinstance(value, dict):
+            return _super_decoder.decode(data).get("json", _NULL)
+    except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError):
         return data
-    if data_type == "application/super+json" and isinstance(value, dict):
-        value = value.get("json")
-    return _NULL if value is None else value
+    return msgspec.Raw(data.encode())
 
 
 def _times(run: RunRow) -> dict[str, str]:

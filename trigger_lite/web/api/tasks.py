@@ -10,7 +10,6 @@ from starlette.routing import Route
 
 from trigger_lite.engine.requests import check_trigger
 from trigger_lite.engine.trigger import trigger_run
-from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.tasks import MAX_PAYLOAD_BYTES, TriggeredRun, TriggerOptions, TriggerTask
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import read_message, reply
@@ -18,7 +17,6 @@ from trigger_lite.web.services import services_of
 
 _decoder: Final = msgspec.json.Decoder(TriggerTask)
 _SOURCES: Final = frozenset({"sdk", "cli", "mcp"})
-_MAX_KEY: Final = 2048
 
 
 async def trigger_task(request: Request) -> Response:
@@ -50,8 +48,6 @@ def _with_header_key(request: Request, body: TriggerTask) -> TriggerTask:
     key = request.headers.get("idempotency-key")
     if key is None:
         return body
-    if len(key) > _MAX_KEY:
-        raise BadRequest(f"The idempotency-key header is over {_MAX_KEY} characters")
     options: TriggerOptions = msgspec.structs.replace(
         body.options,
         idempotency_key=key,
