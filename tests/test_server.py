@@ -1,6 +1,7 @@
 """Starting, standing by and stopping: in order, in time, and nothing is left behind."""
 
 import asyncio
+import shlex
 import socket
 import threading
 import time
@@ -10,12 +11,13 @@ import httpx
 import pytest
 
 from tests.support.postgres import Cluster
+from tests.support.processes import Process, trigger_lite_command
 from tests.support.serving import SECONDS, Serving, serving
 from trigger_lite.config import Settings
 from trigger_lite.protocol import worker
 from trigger_lite.server import serve_async
 from trigger_lite.store.database import DatabaseUnusable
-from trigger_lite.store.folder import DataFolder
+from trigger_lite.store.folder import DataFolder, FolderUnusable
 from trigger_lite.store.query import Query
 
 
@@ -103,6 +105,35 @@ async def test_a_database_url_that_is_none_is_refused_without_showing_it(tmp_pat
     with pytest.raises(DatabaseUnusable) as refused:
         await serve_async(_settings(tmp_path, 0, database_url=url), ready=lambda _info: None)
     assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("blocked", ["lock", "secret", "connection.json", "secret.new"])
+async def test_a_file_of_the_folder_that_cannot_be_used_is_named(tmp_path: Path, blocked: str) -> None:
+    (tmp_path / blocked).mkdir()
+    with pytest.raises(FolderUnusable, match=f"{blocked.removesuffix('.new')} cannot be"):
+        await serve_async(_settings(tmp_path, 0), ready=lambda _info: None)
+
+
+def test_a_disk_without_room_for_a_database_is_said_in_one_line(tmp_path: Path, free_port: int) -> None:
+    serve = shlex.join([*trigger_lite_command(), "serve", "--port", str(free_port), "--data", "data"])
+    no_cache = {"PYTHONDONTWRITEBYTECODE": "1"}  # else the limit would cut off what other tests import
+    command = ["sh", "-c", f"ulimit -f 8; exec {serve}"]
+    with Process(command, directory=tmp_path, environment=no_cache) as process:
+        assert process.wait_for_exit() == 2
+    assert len(process.lines) == 1 and process.lines[0].startswith("Error: The "), process.output
+
+
+async def test_a_body_that_breaks_off_is_no_defect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(tmp_path) as server:
+        head = f"POST /api/v1/tasks/a/trigger HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {server.key()}\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        writer.write(f"{head}content-length: 1000\r\nexpect: 100-continue\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 100")
+        writer.write(b"{")
+        writer.close()
+        await writer.wait_closed()
+        await server.trigger("resize")
+    assert "Traceback" not in caplog.text
 
 
 # ---- two servers ------------------------------------------------------------------------------------

@@ -36,6 +36,11 @@ def _setting(
     return field(default=default, metadata={"help": help_text, **limits})
 
 
+def _timeout(default: float, help_text: str) -> Any:
+    """Seconds, from a tenth of one to a week."""
+    return _setting(default, help_text, at_least=0.1, at_most=604_800)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The server's settings; durations in seconds."""
@@ -51,12 +56,12 @@ class Settings:
     public_url: str | None = _setting(
         None, "Address at which browsers and workers reach the server.", begins=("http://", "https://")
     )
-    concurrency: int = _setting(100, "Runs one environment may execute at once.", at_least=1)
-    start_timeout: float = _setting(60.0, "A run handed to a worker must start within this.", at_least=0.1)
-    run_timeout: float = _setting(
-        60.0, "A running attempt whose worker is silent for this long has failed.", at_least=0.1
+    concurrency: int = _setting(
+        100, "Runs one environment may execute at once.", at_least=1, at_most=1_000_000
     )
-    cancel_timeout: float = _setting(60.0, "A cancel not confirmed within this is finished.", at_least=0.1)
+    start_timeout: float = _timeout(60.0, "A run handed to a worker must start within this.")
+    run_timeout: float = _timeout(60.0, "A running attempt whose worker is silent for this long has failed.")
+    cancel_timeout: float = _timeout(60.0, "A cancel not confirmed within this is finished.")
     inbox: int = _setting(2000, "Writes that may wait before requests are answered 503.", at_least=1)
     log_level: str = _setting(
         "info", "What the server says: debug, info, warning or error.", words=LOG_LEVELS

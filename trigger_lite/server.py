@@ -1,7 +1,7 @@
 """The composition root: builds the rooms, starts them in order, stops them in reverse.
 
-Start: folder, stores, installation, repair, background, HTTP. Stop: HTTP, dispatcher, clock, stores;
-each drains, then refuses, and none may take longer than its time.
+Start: socket, folder, stores, installation, repair, background, HTTP. Stop: worker beside, HTTP, dispatcher,
+clock, stores; each drains, then refuses, and none may take longer than its time.
 """
 
 import asyncio
@@ -88,7 +88,8 @@ class WorkerBeside:
 def serve(settings: Settings, *, ready: Ready, beside: WorkerBeside | None = None) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code.
 
-    Raises FolderUnusable, DatabaseTooNew or CannotListen before anything is served.
+    Raises CannotListen, FolderUnusable, DatabaseUnusable, DatabaseTooNew or DatabaseFailed before anything is
+    served.
     """
     _spare_collections()
     return uvloop.run(serve_async(settings, ready=ready, beside=beside))

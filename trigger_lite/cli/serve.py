@@ -86,6 +86,7 @@ def _say_logs(level: str, *, json_logs: bool) -> None:
 
 def _serve(settings: Settings, directory: Path | None, *, json_logs: bool) -> int:
     """Serve until told to stop; raises BadInput for what the server refuses to start with."""
+    from trigger_lite.protocol.errors import DatabaseFailed
     from trigger_lite.server import CannotListen, WorkerBeside, serve
     from trigger_lite.store.database import DatabaseUnusable
     from trigger_lite.store.folder import FolderUnusable
@@ -106,7 +107,7 @@ def _serve(settings: Settings, directory: Path | None, *, json_logs: bool) -> in
 
     try:
         return serve(settings, ready=ready, beside=beside)
-    except (CannotListen, FolderUnusable, DatabaseTooNew, DatabaseUnusable) as error:
+    except (CannotListen, FolderUnusable, DatabaseTooNew, DatabaseUnusable, DatabaseFailed) as error:
         raise BadInput(str(error)) from error
 
 

@@ -82,17 +82,21 @@ class WorkerProcess:
             began = loop.time()
             # Its own session, so that a Ctrl-C in the terminal reaches it through us, once. (uvloop knows no
             # process_group.) Its stdin is a pipe that closes when this server dies, however it dies.
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                env=self._environment,
-                stdin=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-            code = await self._process.wait()
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    env=self._environment,
+                    stdin=asyncio.subprocess.PIPE,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                how = f"could not be started: {error.strerror}"
+            else:
+                how = f"ended {_how(await self._process.wait())}"
             if self._is_stopping():
                 return
             wait = SHORTEST_WAIT if loop.time() - began > STEADY_SECONDS else wait
-            self._said(f"The worker ended {_how(code)}; it is started again in {wait:g} s")
+            self._said(f"The worker {how}; it is started again in {wait:g} s")
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 

@@ -53,9 +53,9 @@ class SqliteDatabase:
             for pragma in (*SQLITE_WRITER, f"PRAGMA synchronous = {self._synchronous}"):
                 connection.execute(pragma)
         except sqlite3.DatabaseError as error:
-            raise DatabaseUnusable(
-                f"The database {self._path} cannot be opened: {error}. Restore it from a backup."
-            ) from error
+            is_damaged = error.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+            advice = ". Restore it from a backup." if is_damaged else ""
+            raise DatabaseUnusable(f"The database {self._path} cannot be opened: {error}{advice}") from error
         self._path.chmod(0o600)
         return connection
 

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +63,7 @@ class DataFolder:
 
     def lock(self) -> None:
         """Take the folder for this process. Raises FolderUnusable when another server has it."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = self._open_lock()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -72,9 +73,17 @@ class DataFolder:
                 f"The data folder {self.path} is already served by another process ({owner}). "
                 "Stop that one first, or choose another folder with --data."
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"pid {os.getpid()}".encode())
         self._lock = descriptor
+        with suppress(OSError):  # a full disk: the name of the owner is a courtesy
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"pid {os.getpid()}".encode())
+
+    def _open_lock(self) -> int:
+        path = self.path / "lock"
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FolderUnusable(f"{path} cannot be opened: {error.strerror}") from error
 
     def unlock(self) -> None:
         if self._lock is not None:
@@ -107,15 +116,18 @@ class DataFolder:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
+    """Write a file that only its owner may read, whole or not at all. Raises FolderUnusable."""
     draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        os.fchmod(descriptor, 0o600)  # a draft left by a crash keeps the mode it had
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)  # a draft left by a crash keeps the mode it had
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise FolderUnusable(f"{path} cannot be written: {error.strerror}") from error
 
 
 def filesystem_of(path: Path, mounts: str) -> str:

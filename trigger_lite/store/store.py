@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from trigger_lite.protocol.errors import DatabaseFailed, SearchTooSlow
-from trigger_lite.store.database import Database, ReadingConnection
+from trigger_lite.store.database import Database, DatabaseUnusable, ReadingConnection
 from trigger_lite.store.dialect import is_outage
 from trigger_lite.store.migrate import migrate
 from trigger_lite.store.patience import begin_search, end_search, was_stopped
@@ -52,9 +52,11 @@ class Store:
             connection = database.connect()
             try:
                 migrate(connection, database.dialect, area)
-            except BaseException:
+            except Exception as error:
                 connection.close()
-                raise
+                if not is_outage(error):
+                    raise
+                raise DatabaseUnusable(f"The {area} database cannot be written: {error}") from error
             return connection
 
         writer = Writer(

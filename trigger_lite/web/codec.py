@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from trigger_lite.protocol.errors import BadRequest, TooLarge
@@ -33,11 +33,14 @@ async def read_body(request: Request, *, limit: int) -> bytes:
         raise TooLarge("Request body too large")
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise TooLarge("Request body too large")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise TooLarge("Request body too large")
+            parts.append(part)
+    except ClientDisconnect:
+        raise BadRequest("The request ended before its body did") from None
     return b"".join(parts)
 
 
