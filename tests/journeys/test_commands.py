@@ -151,7 +151,7 @@ def test_a_second_interrupt_does_not_wait_for_runs(start_command: StartCommand, 
     with start_command("trigger", "endless", "--wait") as waiting:
         waiting.wait_for_line("endless is executing")
         server.send(signal.SIGINT)
-        server.wait_for_line("stopping: 1 run may finish within 30.0s; Ctrl-C again ends them now")
+        server.wait_for_line("stopping: 1 run may finish within 30s; Ctrl-C again ends them now")
         server.send(signal.SIGINT)
         assert server.wait_for_exit() == 0
 

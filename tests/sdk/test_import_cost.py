@@ -1,4 +1,8 @@
-"""Importing the SDK costs little: processor time, so that a busy machine is no excuse."""
+"""Importing the SDK costs little beside the one library it stands on.
+
+A ratio of processor times within one run: how slow the machine is right now is in both. `python -m bench import`
+measures the milliseconds.
+"""
 
 import os
 import sys
@@ -6,7 +10,8 @@ from typing import Final
 
 import pytest
 
-_BUDGET_SECONDS: Final = 0.060
+_YARDSTICK: Final = "import dataclasses, msgspec"
+_MOST: Final = 1.8
 _TRIES: Final = 8
 
 
@@ -31,4 +36,5 @@ def _once(code: str) -> float:
     ],
 )
 def test_an_import_keeps_its_budget(code: str) -> None:
-    assert processor_seconds(code) - processor_seconds("pass") < _BUDGET_SECONDS
+    bare = processor_seconds("pass")
+    assert processor_seconds(code) - bare < _MOST * (processor_seconds(_YARDSTICK) - bare)

@@ -190,7 +190,8 @@ class Process:
             self._printed.notify_all()
 
     def _complaint(self, what: str, *, ended: bool) -> str:
-        state = f"ended with status {self._popen.poll()}" if ended else "is still running"
+        # Its output may be read to the end a moment before the process is gone.
+        state = f"ended with status {self._popen.wait(5)}" if ended else "is still running"
         return f"{' '.join(self.arguments)}: {what}; it {state} and printed:\n" + "\n".join(self._lines[-60:])
 
 
