@@ -1,7 +1,7 @@
 """Importing the SDK costs little beside the one library it stands on.
 
-A ratio of processor times within one run: how slow the machine is right now is in both. `python -m bench import`
-measures the milliseconds.
+A ratio of processor times within one run: how slow the machine is right now is in both. The milliseconds are
+what `python -m bench import` measures.
 """
 
 import os
