@@ -26,7 +26,7 @@ def test_a_flag_wins_over_the_environment_which_wins_over_the_default() -> None:
         ({"run_timeout": "nan"}, {}, "--run-timeout is nan, but must be at least 0.1"),
         ({"run_timeout": "1m"}, {}, "--run-timeout is '1m', but must be a number of seconds"),
         ({"run_timeout": "inf"}, {}, "--run-timeout is inf, but must be at most 604800"),
-        ({"concurrency": "9999999999"}, {}, "--concurrency is 9999999999, but must be at most 1e+06"),
+        ({"concurrency": "9999999999"}, {}, "--concurrency is 9999999999, but must be at most 100000"),
         ({"log_level": "loud"}, {}, "--log-level is 'loud', but must be one of debug, info, warning, error"),
         (
             {"public_url": "jobs.example.com"},

@@ -56,9 +56,7 @@ class Settings:
     public_url: str | None = _setting(
         None, "Address at which browsers and workers reach the server.", begins=("http://", "https://")
     )
-    concurrency: int = _setting(
-        100, "Runs one environment may execute at once.", at_least=1, at_most=1_000_000
-    )
+    concurrency: int = _setting(100, "Runs one environment may execute at once.", at_least=1, at_most=100_000)
     start_timeout: float = _timeout(60.0, "A run handed to a worker must start within this.")
     run_timeout: float = _timeout(60.0, "A running attempt whose worker is silent for this long has failed.")
     cancel_timeout: float = _timeout(60.0, "A cancel not confirmed within this is finished.")

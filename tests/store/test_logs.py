@@ -1,9 +1,7 @@
-"""Log lines: in the order they came, after and before a place."""
-
-from collections.abc import Callable
+"""Log lines: in the order they came, after a place."""
 
 from tests.store.conftest import OpenStore
-from trigger_lite.store.logs import LogRow, insert_lines, last_seq, list_lines_after, list_lines_before
+from trigger_lite.store.logs import LogRow, insert_lines, last_seq, list_lines_after
 from trigger_lite.store.store import Store
 
 
@@ -11,22 +9,17 @@ def _line(seq: int, run: str = "run_1", message: str = "hello") -> LogRow:
     return LogRow(seq, run, 1, 1_790_000_000_000 + seq, "INFO", "stdout", message, None)
 
 
-async def _seqs(store: Store, lister: Callable[..., list[LogRow]], **options: int) -> list[int]:
-    return [line.seq for line in await store.read(lambda tx: lister(tx, "run_1", **options))]
+async def _seqs(store: Store, *, after: int, count: int) -> list[int]:
+    lines = await store.read(lambda tx: list_lines_after(tx, "run_1", after=after, count=count))
+    return [line.seq for line in lines]
 
 
 async def test_lines_are_listed_after_a_place_oldest_first(open_store: OpenStore) -> None:
     store = await open_store(area="telemetry")
     await store.write(insert_lines, [_line(1), _line(2, run="run_2"), _line(3), _line(4), _line(5)])
-    assert await _seqs(store, list_lines_after, after=0, count=10) == [1, 3, 4, 5]
-    assert await _seqs(store, list_lines_after, after=1, count=2) == [3, 4]
-    assert await _seqs(store, list_lines_after, after=5, count=2) == []
-
-
-async def test_the_newest_lines_before_a_place_are_listed_oldest_first(open_store: OpenStore) -> None:
-    store = await open_store(area="telemetry")
-    await store.write(insert_lines, [_line(n) for n in range(1, 8)])
-    assert await _seqs(store, list_lines_before, before=6, count=3) == [3, 4, 5]
+    assert await _seqs(store, after=0, count=10) == [1, 3, 4, 5]
+    assert await _seqs(store, after=1, count=2) == [3, 4]
+    assert await _seqs(store, after=5, count=2) == []
 
 
 async def test_numbering_goes_on_where_the_database_ends(open_store: OpenStore) -> None:

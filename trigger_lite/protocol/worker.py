@@ -207,8 +207,4 @@ class Leave(Message, frozen=True):
     run: str
 
 
-class Drain(Message, frozen=True):
-    """The server is stopping: keep working, reconnect with backoff."""
-
-
-ServerMessage = Welcome | Run | Ack | Refused | Cancel | Leave | Drain
+ServerMessage = Welcome | Run | Ack | Refused | Cancel | Leave

@@ -26,10 +26,6 @@ _LAST = Query("SELECT max(seq) FROM log", lambda seq: int(seq or 0))
 _AFTER = Query(
     f"SELECT {_COLUMNS} FROM log WHERE run_id = :run_id AND seq > :after ORDER BY seq LIMIT :count", LogRow
 )
-_BEFORE = Query(
-    f"SELECT {_COLUMNS} FROM log WHERE run_id = :run_id AND seq < :before ORDER BY seq DESC LIMIT :count",
-    LogRow,
-)
 
 
 def last_seq(tx: Reader) -> int:
@@ -43,8 +39,3 @@ def insert_lines(tx: Tx, lines: Sequence[LogRow]) -> None:
 def list_lines_after(tx: Reader, run_id: str, *, after: int, count: int) -> list[LogRow]:
     """Lines of a run later than `after`, oldest first."""
     return tx.all(_AFTER, run_id=run_id, after=after, count=count)
-
-
-def list_lines_before(tx: Reader, run_id: str, *, before: int, count: int) -> list[LogRow]:
-    """The newest `count` lines earlier than `before`, oldest first."""
-    return tx.all(_BEFORE, run_id=run_id, before=before, count=count)[::-1]

@@ -13,7 +13,7 @@ from trigger_lite.web.numbers import whole_number
 T = TypeVar("T")
 JSON = "application/json"
 _FALSY_JSON = (b"null", b"false", b"0", b'""')
-_encoder = msgspec.json.Encoder(enc_hook=lambda value: list(value))
+_encoder = msgspec.json.Encoder()
 
 
 def reply(message: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
