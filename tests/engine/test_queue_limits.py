@@ -76,7 +76,7 @@ def test_runs_with_and_without_a_key_do_not_disturb_each_other(engine: Harness) 
     assert [run.concurrency_key for run in claim(engine, 10)] == [None, "a"]
 
 
-@pytest.mark.parametrize("key", ["*", ":", "", "=", " ", "a:ck:b", "'; --", "é…\U0001f600", "x" * 3_000])
+@pytest.mark.parametrize("key", ["*", ":", "", "=", " ", "a:ck:b", "'; --", "é…\U0001f600", "x" * 2_048])
 def test_any_text_is_a_key(engine: Harness, key: str) -> None:
     """Q-14: also one that looks empty; none is the lane without key, or another's."""
     a_version(engine, a_task(queue={"concurrencyLimit": 1}))
