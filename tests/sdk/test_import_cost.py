@@ -11,7 +11,8 @@ from typing import Final
 import pytest
 
 _YARDSTICK: Final = "import dataclasses, msgspec"
-_MOST: Final = 1.8
+# Seen: 1.1 to 1.8. One module too many, such as asyncio or an HTTP client, adds more than a whole yardstick.
+_MOST: Final = 2.5
 _TRIES: Final = 8
 
 

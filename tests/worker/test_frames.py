@@ -51,3 +51,12 @@ def test_descriptors_arrive_with_their_frame_and_are_not_inherited() -> None:
         assert os.read(reader, 10) == b"x"
         for fd in (given_fd, reader, writer):
             os.close(fd)
+
+
+def test_an_end_that_left_something_unread_is_an_end() -> None:
+    near, far = socket.socketpair()
+    with near:
+        BlockingFrames(near).send(b"never read")
+        far.close()  # with unread data: the other side is reset, not ended
+        assert BlockingFrames(near).receive() is None
+        assert BlockingFrames(near).receive_with_fds() is None

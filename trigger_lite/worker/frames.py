@@ -48,7 +48,10 @@ class BlockingFrames:
     def receive(self) -> bytes | None:
         """Wait for the next frame; None when the other end is gone."""
         while not self._ready:
-            data = self._sock.recv(_CHUNK)
+            try:
+                data = self._sock.recv(_CHUNK)
+            except ConnectionResetError:
+                return None  # it went without reading all that it was sent
             if not data:
                 return None
             self._buffer += data
@@ -59,7 +62,10 @@ class BlockingFrames:
         """Wait for the next frame, and put descriptors that came with it into `fds`, kept from heirs."""
         while not self._ready:
             size = array.array("i").itemsize * _FDS_AT_ONCE
-            data, ancillary, _, _ = self._sock.recvmsg(_CHUNK, socket.CMSG_SPACE(size))
+            try:
+                data, ancillary, _, _ = self._sock.recvmsg(_CHUNK, socket.CMSG_SPACE(size))
+            except ConnectionResetError:
+                return None
             for level, kind, content in ancillary:
                 if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                     self._adopt(content)
