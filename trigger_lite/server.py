@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -93,14 +92,11 @@ def serve(settings: Settings, *, ready: Ready, beside: WorkerBeside | None = Non
     served.
     """
     _spare_collections()
-    # The writer's thread lets go of the interpreter at every statement; by default the loop, when it is busy,
-    # would give it back only after 5 ms. A tenth of that gave a fifth more triggers with sixteen clients.
-    sys.setswitchinterval(0.0005)
     return uvloop.run(serve_async(settings, ready=ready, beside=beside))
 
 
 def _spare_collections() -> None:
-    """Look for garbage less often, and not among what was imported: it took a fifth of a trigger's time."""
+    """Look for garbage less often, and not among what was imported: requests leave little of it behind."""
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
 
