@@ -12,6 +12,9 @@ answered by Ack or Refused with that number and are sent again after a reconnect
           ◀────────────────────── Run (claimed: PENDING_EXECUTING)
     Start, Logs, Complete ───────▶
           ◀────────────────────── Ack, Ack, Ack
+
+A run that waits says so over HTTP (worker-protocol 6.5), and its worker hears of every step by Moved: to
+EXECUTING_WITH_WAITPOINTS, perhaps to QUEUED_EXECUTING, back to EXECUTING with what ended the wait.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -22,6 +25,7 @@ from msgspec import Meta
 from trigger_lite.protocol.execution import Completion, Execution
 from trigger_lite.protocol.metadata import Operation
 from trigger_lite.protocol.statuses import ExecutionStatus
+from trigger_lite.protocol.waitpoints import CompletedWaitpoint
 
 WORKER_PATH: Final = "/engine/v1/worker"
 PROTOCOL_VERSION: Final = 1
@@ -151,7 +155,8 @@ class CurrentRun(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
 class Welcome(Message, frozen=True):
     """Answer to Hello. Runs that Hello named and Welcome does not are to be left silently.
 
-    A run whose newest snapshot is the one the worker names goes on; one in PENDING_CANCEL is cancelled.
+    A run whose newest snapshot is the one the worker names goes on; one in PENDING_CANCEL is cancelled; for
+    one that waits, waited, or waits for a slot, a Moved follows when the worker names an older snapshot.
     """
 
     heartbeat_seconds: float
@@ -207,4 +212,17 @@ class Leave(Message, frozen=True):
     run: str
 
 
-ServerMessage = Welcome | Run | Ack | Refused | Cancel | Leave
+class Moved(Message, frozen=True):
+    """A run of this worker is at another snapshot of the same attempt, because of a wait.
+
+    EXECUTING_WITH_WAITPOINTS: it waits; QUEUED_EXECUTING: the wait is over, a slot is not free yet; EXECUTING: go
+    on, with all that was waited for in `waitpoints`. One older than the snapshot the worker knows is ignored.
+    """
+
+    run: str
+    snapshot: str
+    execution_status: ExecutionStatus
+    waitpoints: list[CompletedWaitpoint] = []
+
+
+ServerMessage = Welcome | Run | Ack | Refused | Cancel | Leave | Moved

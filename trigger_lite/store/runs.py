@@ -65,6 +65,18 @@ class RunRow(NamedTuple):
     executed_at: int | None = None
     completed_at: int | None = None
     expired_at: int | None = None
+    is_awaited: int = 0
+    resume_parent: int = 0
+    batch_id: str | None = None
+    batch_index: int | None = None
+    debounce_key: str | None = None
+    debounce_until: int | None = None
+    schedule_id: str | None = None
+    schedule_instance_id: str | None = None
+    scheduled_for: int | None = None
+    one_time_token: str | None = None
+    annotations: str | None = None
+    pruned_at: int | None = None
 
 
 class RunData(NamedTuple):
@@ -91,6 +103,8 @@ class SnapshotRow(NamedTuple):
     worker_id: str | None
     retry_at: int | None
     created_at: int
+    completed: str | None = None
+    batch_id: str | None = None
 
 
 _RUN = f"SELECT {', '.join(RunRow._fields)} FROM run"

@@ -18,8 +18,9 @@ def _text(name: str, *, optional: bool = False) -> Column[str]:
     return Column(name, Text, nullable=optional)
 
 
-def _ms(name: str, *, optional: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=optional)
+def _ms(name: str, *, optional: bool = False, default: int | None = None) -> Column[int]:
+    server_default = None if default is None else text(str(default))
+    return Column(name, BigInteger, nullable=optional, server_default=server_default)
 
 
 def _int(name: str, *, optional: bool = False, default: int | None = None) -> Column[int]:
@@ -136,6 +137,7 @@ task = Table(
     _int("ttl", optional=True),  # seconds
     _text("trigger_source", optional=True),
     _text("payload_schema", optional=True),  # JSON
+    _text("schedule", optional=True),  # JSON: what the code declares (SC-10)
 )
 
 # ---- queues ---------------------------------------------------------------------------------------
@@ -150,6 +152,21 @@ queue = Table(
     _int("concurrency_limit", optional=True),
     _int("paused", default=0),
     _ms("created_at"),
+    _int("max_length", optional=True),  # waiting runs beyond which triggers are refused
+    # An override wins over `concurrency_limit`, which stays what the code says (Q-35…37).
+    _int("limit_override", optional=True),
+    _int("override_percent", optional=True),  # hundredths of a percent of the environment's limit
+    _ms("overridden_at", optional=True),
+    _text("overridden_by", optional=True),
+    # Token buckets: `rate_count` starts per `rate_period_ms`, at most `rate_burst` at once; for the whole
+    # queue, and for each of its concurrency keys. `rate_at` is when the queue's bucket is full again.
+    _int("rate_count", optional=True),
+    _ms("rate_period_ms", optional=True),
+    _int("rate_burst", optional=True),
+    _int("key_rate_count", optional=True),
+    _ms("key_rate_period_ms", optional=True),
+    _int("key_rate_burst", optional=True),
+    _ms("rate_at", default=0),
     Index("queue_name", "environment_id", "name", unique=True),
 )
 
@@ -166,9 +183,13 @@ lane = Table(
     _int("held", default=0),
     _int("capacity"),
     _int("paused", default=0),
-    _int("blocked", default=0),  # paused, or held >= capacity
+    _int("blocked", default=0),  # paused, or held >= capacity, or out of tokens until `not_before`
+    _int("waiting", default=0),  # runs in line
+    _ms("rate_at", default=0),  # when the bucket of this key is full again
+    _ms("not_before", default=0),  # the next token comes then; 0 when the rate does not hold it back
     Index("lane_key", "queue_id", "lane_key", unique=True),
     _partial("lane_ready", "environment_id", "head_score", where="head_score IS NOT NULL AND blocked = 0"),
+    _partial("lane_rated", "environment_id", "not_before", where="not_before > 0"),
 )
 
 # ---- runs ---------------------------------------------------------------------------------------
@@ -235,6 +256,20 @@ run = Table(
     _ms("executed_at", optional=True),  # first attempt
     _ms("completed_at", optional=True),
     _ms("expired_at", optional=True),
+    # waits and families
+    _int("is_awaited", default=0),  # a waitpoint or a batch wants to hear of its end
+    _int("resume_parent", default=0),  # its parent waits for it
+    _text("batch_id", optional=True),
+    _int("batch_index", optional=True),
+    # where it comes from
+    _text("debounce_key", optional=True),
+    _ms("debounce_until", optional=True),  # a push beyond this makes a new run (DB-05)
+    _text("schedule_id", optional=True),
+    _text("schedule_instance_id", optional=True),
+    _ms("scheduled_for", optional=True),  # the nominal time of its occurrence
+    _text("one_time_token", optional=True),
+    _text("annotations", optional=True),  # JSON (TR-25)
+    _ms("pruned_at", optional=True),  # retention removed payload and output
     _partial(
         "run_idempotency",
         "environment_id",
@@ -255,6 +290,32 @@ run = Table(
         "run_pending_version", "environment_id", "task_id", "id", where="execution_status = 'RUN_CREATED'"
     ),
     _partial("run_parent", "parent_id", "id", where="parent_id IS NOT NULL"),
+    _partial(
+        "run_resuming",
+        "environment_id",
+        "lane_id",
+        "score",
+        "id",
+        where="execution_status = 'QUEUED_EXECUTING'",
+    ),
+    _partial("run_batch", "batch_id", "batch_index", where="batch_id IS NOT NULL"),
+    _partial(
+        "run_debounce",
+        "environment_id",
+        "task_id",
+        "debounce_key",
+        where="debounce_key IS NOT NULL AND execution_status = 'DELAYED'",
+        unique=True,
+    ),
+    _partial("run_schedule", "schedule_id", "id", where="schedule_id IS NOT NULL"),
+    _partial(
+        "run_occurrence",
+        "schedule_instance_id",
+        "scheduled_for",
+        where="scheduled_for IS NOT NULL",
+        unique=True,
+    ),
+    _partial("run_one_time", "one_time_token", where="one_time_token IS NOT NULL", unique=True),
 )
 
 # Payloads, outputs and metadata over 8 KB, so that moving a run does not rewrite them.
@@ -277,6 +338,8 @@ snapshot = Table(
     _text("worker_id", optional=True),
     _ms("retry_at", optional=True),
     _ms("created_at"),
+    _text("completed", optional=True),  # JSON: the waitpoints that ended a wait, [[waitpoint, index or null]]
+    _text("batch_id", optional=True),  # the batch that the wait was for (WP-21)
 )
 
 # One row per trigger request that named itself, kept a day: a repeated request is answered, not repeated.
@@ -287,6 +350,175 @@ request_key = Table(
     _text("run_id"),
     _ms("created_at"),
     Index("request_key_age", "created_at"),
+)
+
+# ---- waits ----------------------------------------------------------------------------------------
+
+# What a run can wait for: the end of a run, a date, a token, a batch. `due_at` completes a date, and times a
+# token out. The result of a run is read from the run.
+waitpoint = Table(
+    "waitpoint",
+    STATE,
+    _id(),
+    _text("environment_id"),
+    _text("kind"),  # RUN, DATETIME, MANUAL, BATCH
+    _text("status"),  # PENDING, COMPLETED
+    _text("idempotency_key", optional=True),
+    _ms("idempotency_expires_at", optional=True),
+    _text("completes_run", optional=True),  # the run whose end completes it
+    _text("completes_batch", optional=True),
+    _ms("due_at", optional=True),
+    _text("output", optional=True),
+    _text("output_type", optional=True),
+    _int("is_error", default=0),
+    _text("tags"),  # JSON list
+    _ms("created_at"),
+    _ms("completed_at", optional=True),
+    _partial(
+        "waitpoint_idempotency",
+        "environment_id",
+        "idempotency_key",
+        where="idempotency_key IS NOT NULL",
+        unique=True,
+    ),
+    _partial("waitpoint_run", "completes_run", where="completes_run IS NOT NULL", unique=True),
+    _partial("waitpoint_batch", "completes_batch", where="completes_batch IS NOT NULL", unique=True),
+    _partial("waitpoint_due", "due_at", where="status = 'PENDING' AND due_at IS NOT NULL"),
+    _partial("waitpoint_token", "environment_id", "id", where="kind = 'MANUAL'"),
+)
+
+# Who waits for what. An edge is removed when the run goes on; `batch_index` is -1 outside a batch.
+run_waitpoint = Table(
+    "run_waitpoint",
+    STATE,
+    _id("run_id"),
+    _id("waitpoint_id"),
+    Column("batch_index", Integer, primary_key=True, nullable=False),
+    _text("batch_id", optional=True),
+    Index("run_waitpoint_waitpoint", "waitpoint_id"),
+)
+
+batch = Table(
+    "batch",
+    STATE,
+    _id(),
+    _text("environment_id"),
+    _text("status"),  # PENDING, PROCESSING, PARTIAL_FAILED, ABORTED, COMPLETED
+    _int("run_count"),  # announced
+    _int("received", default=0),  # items that became a run or an error
+    _int("failed", default=0),  # items that became an error
+    _int("finished", default=0),  # items whose run is over
+    _int("is_sealed", default=0),
+    _text("parent_id", optional=True),
+    _int("resume_parent", default=0),
+    _text("idempotency_key", optional=True),
+    _ms("idempotency_expires_at", optional=True),
+    _ms("seal_by"),  # aborted when not sealed by then (BA-09)
+    _ms("created_at"),
+    _ms("updated_at"),
+    _ms("processing_completed_at", optional=True),
+    _ms("completed_at", optional=True),
+    _partial(
+        "batch_idempotency",
+        "environment_id",
+        "idempotency_key",
+        where="idempotency_key IS NOT NULL",
+        unique=True,
+    ),
+    Index("batch_list", "environment_id", "id"),
+    _partial("batch_unsealed", "seal_by", where="is_sealed = 0"),
+)
+
+batch_item = Table(
+    "batch_item",
+    STATE,
+    _id("batch_id"),
+    Column("idx", Integer, primary_key=True, nullable=False),
+    _text("task_id"),
+    _text("run_id", optional=True),
+    _int("is_done", default=0),  # its run is over, or it never became one
+    _text("error_code", optional=True),
+    _text("error", optional=True),
+    _partial("batch_item_run", "run_id", where="run_id IS NOT NULL AND is_done = 0"),
+)
+
+# ---- schedules ------------------------------------------------------------------------------------
+
+schedule = Table(
+    "schedule",
+    STATE,
+    _id(),
+    _text("project_id"),
+    _text("kind"),  # DECLARATIVE, IMPERATIVE
+    _text("task_id"),
+    _text("cron"),
+    _text("timezone"),
+    _text("deduplication_key", optional=True),
+    _int("has_user_key", default=0),  # the key was given, not made
+    _text("external_id", optional=True),
+    _int("active", default=1),
+    _text("overlap"),  # allow, skip, queue
+    _text("catch_up"),  # latest, all, none
+    _int("expect_within", optional=True),  # seconds
+    _ms("created_at"),
+    _ms("updated_at"),
+    _partial(
+        "schedule_key",
+        "project_id",
+        "deduplication_key",
+        where="deduplication_key IS NOT NULL",
+        unique=True,
+    ),
+    Index("schedule_list", "project_id", "id"),
+)
+
+# One per environment a schedule is for. `next_at` is the next nominal time, NULL while nothing is planned.
+schedule_instance = Table(
+    "schedule_instance",
+    STATE,
+    _id(),
+    _text("schedule_id"),
+    _text("environment_id"),
+    _ms("next_at", optional=True),
+    _ms("last_at", optional=True),  # the nominal time of the last run it made
+    _text("last_run_id", optional=True),
+    _ms("created_at"),
+    Index("schedule_instance_environment", "schedule_id", "environment_id", unique=True),
+    _partial("schedule_due", "next_at", where="next_at IS NOT NULL"),
+)
+
+# ---- bulk actions ---------------------------------------------------------------------------------
+
+bulk_action = Table(
+    "bulk_action",
+    STATE,
+    _id(),
+    _text("environment_id"),
+    _text("kind"),  # cancel, replay
+    _text("status"),  # PENDING, COMPLETED, ABORTED
+    _text("name", optional=True),
+    _text("filter", optional=True),  # JSON, frozen at creation; NULL when runs were named
+    _text("cursor", optional=True),  # the last run looked at
+    _text("last_run_id", optional=True),  # runs made later are not swept in
+    _int("total", optional=True),
+    _int("success", default=0),
+    _int("failure", default=0),
+    _ms("created_at"),
+    _ms("completed_at", optional=True),
+    Index("bulk_action_list", "environment_id", "id"),
+    _partial("bulk_action_pending", "id", where="status = 'PENDING'"),
+)
+
+# A run that a bulk action was asked to touch, or touched.
+bulk_item = Table(
+    "bulk_item",
+    STATE,
+    _id("bulk_id"),
+    _id("run_id"),
+    _text("status"),  # PENDING, SUCCEEDED, FAILED
+    _text("error", optional=True),
+    _text("new_run_id", optional=True),
+    Index("bulk_item_run", "run_id"),
 )
 
 # ---- telemetry ----------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class TaskRow(NamedTuple):
     ttl: int | None
     trigger_source: str | None
     payload_schema: str | None
+    schedule: str | None = None
 
 
 _VERSION = (
