@@ -78,7 +78,7 @@ def test_a_hot_statement_follows_its_index(sqlite: Harness, room: ModuleType, na
 
 def test_no_statement_walks_the_runs(sqlite: Harness) -> None:
     """Q-26: by no index of all runs either; the only walks are over a partial index of few."""
-    few = ("run_worker", "run_delayed", "run_expiring", "run_lane", "run_pending_version", "run_parent")
+    few = ("run_worker", "run_delayed", "run_expiring", "run_lane", "run_pending_version", "run_parent", "run_resuming")
     for room, name, query in _statements():
         for step in _plan(sqlite, query):
             if re.match(r"(SCAN|SEARCH) run\b", step):

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from trigger_lite.engine import family, lifecycle, slots
+from trigger_lite.engine import endings, family, lifecycle, slots, waitpoints
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.requests import is_over, without_nulls
 from trigger_lite.engine.retry import Retry, decide_retry
@@ -133,15 +133,11 @@ def _succeed(tx: Tx, run: RunRow, completion: Completion) -> RunRow:
         message = f"The output is over the limit of {MAX_OUTPUT_BYTES} bytes"
         return fail_run(tx, run, InternalError(ErrorCode.TASK_OUTPUT_ERROR, message))
     changes = {
-        "worker_id": None,
         "output": None if completion.output is None else without_nulls(completion.output),
         "output_type": without_nulls(completion.output_type or "application/json"),
         "usage_ms": run.usage_ms,
-        "completed_at": tx.now,
     }
-    moved = lifecycle.move(tx, run, Transition.SUCCEED, description="Completed", changes=changes)
-    slots.release(tx, run)
-    return moved
+    return endings.end(tx, run, Transition.SUCCEED, description="Completed", changes=changes)
 
 
 def _fail_attempt(tx: Tx, run: RunRow, completion: Completion, error: RunError) -> Finished:
@@ -191,6 +187,7 @@ def retry_later(tx: Tx, run: RunRow, error: RunError, retry: Retry) -> RunRow:
         snapshot={"error": encode_error(error), "retry_at": at},
     )
     slots.release(tx, run)
+    waitpoints.drop_edges(tx, run)
     return moved
 
 
@@ -198,22 +195,15 @@ def fail_run(tx: Tx, run: RunRow, error: RunError, *, is_dev: bool = False) -> R
     """End the run with this error (AT-11, ST-15…17)."""
     outcome = final_status(error, is_dev=is_dev)
     text = encode_error(error)
-    moved = lifecycle.move(
+    moved = endings.end(
         tx,
         run,
         Transition.FAIL,
         outcome=outcome,
         description=f"Ended as {outcome} after {run.attempt} attempt(s)",
-        changes={
-            "worker_id": None,
-            "error": text,
-            "is_failed": 1,
-            "usage_ms": run.usage_ms,
-            "completed_at": tx.now,
-        },
+        changes={"error": text, "is_failed": 1, "usage_ms": run.usage_ms},
         snapshot={"error": text},
     )
-    slots.release(tx, run)
     if outcome is RunStatus.CANCELED:
         family.cancel_children(tx, run, CANCELED_BY_USER)
     return moved
@@ -224,12 +214,8 @@ def fail_run(tx: Tx, run: RunRow, error: RunError, *, is_dev: bool = False) -> R
 
 def finish_cancel(tx: Tx, run: RunRow) -> RunRow:
     """Finish a cancel: confirmed by its worker, or out of time (HB-05). Children follow (CN-04)."""
-    moved = lifecycle.move(
-        tx,
-        run,
-        Transition.CANCEL,
-        description="Cancel confirmed",
-        changes={"worker_id": None, "completed_at": tx.now, "usage_ms": run.usage_ms},
+    moved = endings.end(
+        tx, run, Transition.CANCEL, description="Cancel confirmed", changes={"usage_ms": run.usage_ms}
     )
     family.cancel_children(tx, run, _reason_of_cancel(tx, run))
     return moved

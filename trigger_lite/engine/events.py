@@ -50,6 +50,12 @@ class MoreParked(Event, frozen=True):
     version_id: str
 
 
+class WaitPlanned(Event, frozen=True):
+    """A wait that time alone ends was planned, for `due_at` (Unix ms)."""
+
+    due_at: int
+
+
 class QueueChanged(Event, frozen=True):
     """A queue's limit or pause changed: waiting runs may be able to start."""
 

@@ -1,6 +1,6 @@
 """TTL: a run that waited too long for its first start never starts (TR-12, Q-40…44)."""
 
-from trigger_lite.engine import lifecycle, slots
+from trigger_lite.engine import endings
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.run_json import encode_error
 from trigger_lite.protocol.durations import format_duration
@@ -28,22 +28,11 @@ def expire_run(tx: Tx, run: RunRow) -> RunRow:
         return run
     waited = format_duration(run.ttl or 0)
     error = encode_error(StringError(f"Run expired because the TTL ({waited}) was reached"))
-    changes = {
-        "queued": 0,
-        "ttl_at": None,
-        "error": error,
-        "is_failed": 1,
-        "completed_at": tx.now,
-        "expired_at": tx.now,
-    }
-    expired = lifecycle.move(
+    return endings.end(
         tx,
         run,
         Transition.EXPIRE,
         description=f"Not started within its TTL of {waited}",
-        changes=changes,
+        changes={"error": error, "is_failed": 1, "expired_at": tx.now},
         snapshot={"error": error},
     )
-    if run.queued:
-        slots.leave_line(tx, run)
-    return expired

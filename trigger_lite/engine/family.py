@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from trigger_lite.engine import lifecycle, slots
+from trigger_lite.engine import endings, lifecycle, slots, waitpoints
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.run_json import encode_error
 from trigger_lite.protocol.run_errors import StringError
@@ -61,23 +61,15 @@ def _request(tx: Tx, run: RunRow, reason: str) -> RunRow:
         changes={"error": encode_error(StringError(reason)), "is_failed": 1},
     )
     slots.release(tx, run)
+    waitpoints.drop_edges(tx, run)
     return moved
 
 
 def _finish(tx: Tx, run: RunRow, reason: str) -> RunRow:
-    moved = lifecycle.move(
+    return endings.end(
         tx,
         run,
         Transition.CANCEL,
         description=f"Canceled: {reason}",
-        changes={
-            "queued": 0,
-            "ttl_at": None,
-            "error": encode_error(StringError(reason)),
-            "is_failed": 1,
-            "completed_at": tx.now,
-        },
+        changes={"error": encode_error(StringError(reason)), "is_failed": 1},
     )
-    if run.queued:
-        slots.leave_line(tx, run)
-    return moved

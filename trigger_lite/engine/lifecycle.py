@@ -148,7 +148,8 @@ def move(
 ) -> RunRow:
     """Move a run and write its next snapshot.
 
-    `changes` are further columns of the run, `snapshot` further columns of the snapshot (error, retry_at).
+    `changes` are further columns of the run, `snapshot` further columns of the snapshot: error, retry_at,
+    completed, batch_id.
     Raises StaleSnapshot when the run has moved since the caller read it, having changed nothing.
     """
     execution_status, status = target(X(run.execution_status), transition, outcome)
@@ -192,6 +193,8 @@ def _record(
         worker_id=worker_id,
         retry_at=snapshot.get("retry_at"),
         created_at=tx.now,
+        completed=snapshot.get("completed"),
+        batch_id=snapshot.get("batch_id"),
     )
     runs.insert_snapshot(tx, row)
     tx.emit(_announcement(run, transition, worker_id, freed=freed, at=tx.now))

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from trigger_lite.engine import lifecycle, pending_versions, slots
+from trigger_lite.engine import lifecycle, pending_versions, slots, waitpoints
 from trigger_lite.engine.events import QueueChanged
 from trigger_lite.engine.expiry import expire_run
 from trigger_lite.engine.lifecycle import Transition
@@ -60,10 +60,11 @@ class Claims(msgspec.Struct, frozen=True):
 def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
     """Hand waiting runs to the offers, oldest head first, one lane after the other (Q-01, Q-03, Q-12).
 
-    `offers` are all connected workers of the environment: a run waits for one that has no room now. Claim,
-    slot, status and snapshot change together (Q-26). Runs that lapsed are expired on the way, runs that no
-    version can run are parked (Q-40, PV-01).
+    Runs whose wait is over get their slots before (Q-24). `offers` are all connected workers of the
+    environment: a run waits for one that has no room now. Claim, slot, status and snapshot change together
+    (Q-26). Runs that lapsed are expired on the way, runs that no version can run are parked (Q-40, PV-01).
     """
+    waitpoints.resume_waiting(tx, environment_id)
     load = environments.get_load(tx, environment_id)
     current = versions.find_current_version(tx, environment_id)
     if load.paused or current is None:

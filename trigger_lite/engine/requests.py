@@ -60,6 +60,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     parent_id: str | None = None
     resume_parent: bool = False
+    batch_id: str | None = None
+    batch_index: int | None = None
     replay_of: str | None = None
     request_key: str | None = None
 

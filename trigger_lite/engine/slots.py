@@ -47,6 +47,32 @@ def release(tx: Tx, before: RunRow) -> None:
         queues.drop_lane_if_empty(tx, before.lane_id)
 
 
+def retake(tx: Tx, run: RunRow) -> str | None:
+    """Take a slot again for a run whose wait is over; returns its lane, or None when none is free (Q-24).
+
+    The lane of a concurrency key may have been forgotten meanwhile.
+    """
+    load = environments.get_load(tx, run.environment_id)
+    if load.held >= load.slots:
+        return None
+    lane = queues.find_lane_of(tx, run.queue_id, lane_key(run.concurrency_key))
+    if lane is None:
+        queue = queues.get_queue(tx, run.queue_id)
+        limit = capacity(tx, queue)
+        if limit <= 0:
+            return None
+        lane_id = queues.insert_lane(
+            tx, queue, lane_key=lane_key(run.concurrency_key), score=None, capacity=limit
+        )
+    elif lane.held >= lane.capacity:
+        return None
+    else:
+        lane_id = lane.id
+    queues.take_slots(tx, lane_id, 1)
+    environments.change_held(tx, run.environment_id, 1)
+    return lane_id
+
+
 def refresh_queue(tx: Tx, queue: QueueRow) -> None:
     """Tell the lanes of a queue what limit and pause now say (Q-18, Q-33)."""
     queues.refresh_lanes(tx, queue.id, capacity=capacity(tx, queue), paused=queue.paused)

@@ -3,9 +3,10 @@
 import msgspec
 import orjson
 
-from trigger_lite.engine import lifecycle, slots
+from trigger_lite.engine import lifecycle, slots, waitpoints
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.requests import RunRequest
+from trigger_lite.engine.waitpoints import Edge
 from trigger_lite.protocol.errors import Unprocessable
 from trigger_lite.protocol.statuses import RELEASES_IDEMPOTENCY_KEY, TERMINAL, RunStatus
 from trigger_lite.store import queues, requests, runs, versions
@@ -29,16 +30,22 @@ class Triggered(msgspec.Struct, frozen=True):
 def trigger_run(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> Triggered:
     """Make the run a request asks for, or find the one that already answers it.
 
-    Raises Unprocessable when the parent is finished or of another environment, or the version is unknown.
+    A parent that is to be resumed waits from here on. Raises Unprocessable when the parent is finished or of
+    another environment, or the version is unknown.
     """
-    known = _answered_before(tx, environment, request)
-    if known is not None:
-        return known
+    earlier = _requested_before(tx, environment, request)
+    if earlier is not None:
+        return Triggered(earlier, is_cached=False)
     parent = _parent(tx, environment, request)
+    holder = _holder_of_key(tx, environment, request)
+    if holder is not None:
+        _let_wait(tx, parent, holder, request)
+        return Triggered(holder.id, is_cached=True)
     version_id = _pinned_version(tx, environment, request) or _version_of_parent(tx, request, parent)
     task = _task(tx, environment, request, version_id)
     queue = _queue(tx, environment, request, task)
     run = _new_run(tx, environment, request, parent=parent, queue=queue, task=task, version_id=version_id)
+    _let_wait(tx, parent, run, request)
     if request.request_key is not None:
         requests.insert_request(tx, request_scope(environment, request), run.id)
     return Triggered(run.id, is_cached=False)
@@ -52,11 +59,15 @@ def request_scope(environment: EnvironmentRow, request: RunRequest) -> str:
 # ---- answered before? ---------------------------------------------------------------------------
 
 
-def _answered_before(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> Triggered | None:
-    if request.request_key is not None:
-        earlier = requests.find_request(tx, request_scope(environment, request))
-        if earlier is not None:
-            return Triggered(earlier, is_cached=False)
+def _requested_before(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> str | None:
+    """Return the run that this very request made when it came before."""
+    if request.request_key is None:
+        return None
+    return requests.find_request(tx, request_scope(environment, request))
+
+
+def _holder_of_key(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> RunRow | None:
+    """Return the run that has the request's idempotency key (ID-01)."""
     if request.idempotency_key is None:
         return None
     holder = runs.find_by_idempotency_key(tx, environment.id, request.task_id, request.idempotency_key)
@@ -65,13 +76,36 @@ def _answered_before(tx: Tx, environment: EnvironmentRow, request: RunRequest) -
     if _gives_up_key(holder, tx.now):
         runs.update_run(tx, holder, {"idempotency_key": None, "idempotency_expires_at": None})
         return None
-    return Triggered(holder.id, is_cached=True)
+    return holder
 
 
 def _gives_up_key(holder: RunRow, now: int) -> bool:
     """Tell whether a key is free again: expired (ID-03), or its run failed (ID-04)."""
     lapsed = holder.idempotency_expires_at is not None and holder.idempotency_expires_at <= now
     return lapsed or RunStatus(holder.status) in RELEASES_IDEMPOTENCY_KEY
+
+
+# ---- the parent that waits --------------------------------------------------------------------------
+
+
+def _let_wait(tx: Tx, parent: RunRow | None, child: RunRow, request: RunRequest) -> None:
+    """Let the parent wait for the child's result; of one that is over it has it at once (BA-01, ID-05)."""
+    if parent is None or not request.resume_parent:
+        return
+    _refuse_circle(tx, parent, child)
+    edge = Edge(waitpoints.waitpoint_of_run(tx, child).id, request.batch_id, request.batch_index)
+    newest = runs.find_run(tx, parent.id)
+    assert newest is not None  # read above, in this transaction
+    waitpoints.block(tx, newest, [edge])
+
+
+def _refuse_circle(tx: Tx, parent: RunRow, child: RunRow) -> None:
+    """Refuse that a run waits for itself or for a run above it, which an idempotency key may have found."""
+    above: RunRow | None = parent
+    while above is not None and RunStatus(child.status) not in TERMINAL:
+        if above.id == child.id:
+            raise Unprocessable(f"{parent.id} would wait for {child.id}, which waits for it in turn")
+        above = None if above.parent_id is None else runs.find_run(tx, above.parent_id)
 
 
 # ---- what the run belongs to ----------------------------------------------------------------------
@@ -211,6 +245,9 @@ def _blank(
         parent_id=parent.id if parent else None,
         root_id=(parent.root_id or parent.id) if parent else None,
         depth=parent.depth + 1 if parent else 0,
+        resume_parent=int(parent is not None and request.resume_parent),
+        batch_id=request.batch_id,
+        batch_index=request.batch_index,
         replay_of=request.replay_of,
         source=request.source,
         is_test=int(request.is_test),

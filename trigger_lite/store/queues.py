@@ -93,6 +93,11 @@ _AHEAD = Query(
         LIMIT :most) AS ahead""",
     int,
 )
+_LANE_OF = Query(
+    """SELECT id, queue_id, lane_key, held, capacity FROM lane
+        WHERE queue_id = :queue_id AND lane_key = :lane_key""",
+    LaneRow,
+)
 _GET_LANE = Query("SELECT id, queue_id, lane_key, held, capacity FROM lane WHERE id = :id", LaneRow)
 
 
@@ -140,8 +145,8 @@ def join_lane(tx: Tx, queue_id: str, *, lane_key: str, score: int) -> str | None
     return tx.first(_JOIN_LANE, queue_id=queue_id, lane_key=lane_key, score=score)
 
 
-def insert_lane(tx: Tx, queue: QueueRow, *, lane_key: str, score: int, capacity: int) -> str:
-    """Make a lane whose first waiting run has this order key; returns its id."""
+def insert_lane(tx: Tx, queue: QueueRow, *, lane_key: str, score: int | None, capacity: int) -> str:
+    """Make a lane whose first waiting run has this order key, None without one; returns its id."""
     lane_id = tx.new_id("lane")
     tx.run(
         _INSERT_LANE,
@@ -208,3 +213,8 @@ def count_ahead(tx: Reader, *, lane_id: str, score: int, run_id: str, most: int)
 
 def find_lane(tx: Reader, lane_id: str) -> LaneRow | None:
     return tx.first(_GET_LANE, id=lane_id)
+
+
+def find_lane_of(tx: Reader, queue_id: str, lane_key: str) -> LaneRow | None:
+    """The lane of a queue's concurrency key, if anybody waits in it or runs from it."""
+    return tx.first(_LANE_OF, queue_id=queue_id, lane_key=lane_key)

@@ -132,6 +132,16 @@ _BY_IDEMPOTENCY_KEY = Query(
 )
 _OWNED = Query(_RUN + " WHERE worker_id IS NOT NULL", RunRow)
 _OWNED_BY = Query(_RUN + " WHERE worker_id = :worker_id", RunRow)
+# Runs whose wait is over and that could have a slot: their lane has one, or was forgotten for want of runs.
+_RESUMING = Query(
+    f"""SELECT {", ".join("run." + name for name in RunRow._fields)} FROM run
+          LEFT JOIN lane ON lane.queue_id = run.queue_id AND lane.lane_key =
+            CASE WHEN run.concurrency_key IS NULL THEN '' ELSE '=' || run.concurrency_key END
+         WHERE run.environment_id = :environment_id AND run.execution_status = 'QUEUED_EXECUTING'
+           AND (lane.id IS NULL OR lane.held < lane.capacity)
+         ORDER BY run.score, run.id LIMIT :count""",
+    RunRow,
+)
 _DELAYED = Query(
     _RUN + " WHERE execution_status = 'DELAYED' AND delay_until <= :now ORDER BY delay_until LIMIT :count",
     RunRow,
@@ -278,6 +288,11 @@ def list_owned(tx: Reader) -> list[RunRow]:
 
 def list_owned_by(tx: Reader, worker_id: str) -> list[RunRow]:
     return tx.all(_OWNED_BY, worker_id=worker_id)
+
+
+def list_resuming(tx: Reader, environment_id: str, *, count: int) -> list[RunRow]:
+    """Runs whose wait is over, that have no slot yet and whose queue has one, in their order."""
+    return tx.all(_RESUMING, environment_id=environment_id, count=count)
 
 
 def list_delay_ended(tx: Reader, *, count: int) -> list[RunRow]:

@@ -293,7 +293,6 @@ run = Table(
     _partial(
         "run_resuming",
         "environment_id",
-        "lane_id",
         "score",
         "id",
         where="execution_status = 'QUEUED_EXECUTING'",
