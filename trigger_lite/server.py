@@ -28,7 +28,14 @@ from trigger_lite.background.loops import loop_table
 from trigger_lite.config import PREFIX, Settings
 from trigger_lite.engine.accounts import needs_first_link
 from trigger_lite.engine.bus import Bus
-from trigger_lite.engine.events import DatabaseReopened, MoreParked, QueueChanged, RunMoved, VersionRegistered
+from trigger_lite.engine.events import (
+    DatabaseReopened,
+    MoreParked,
+    QueueChanged,
+    RunMoved,
+    VersionRegistered,
+    WaitPlanned,
+)
 from trigger_lite.engine.installation import prepare_installation
 from trigger_lite.engine.recovery import recover
 from trigger_lite.launch.process import WorkerProcess
@@ -247,10 +254,12 @@ async def background(
     dispatcher = Dispatcher(store, clock)
     recovered = await store.write(recover)
     deadlines.arm_all(recovered.owned)
+    dispatcher.resume(recovered.owned)
     bus.subscribe(RunMoved, deadlines.follow)
     bus.subscribe(DatabaseReopened, lambda _event: clock.wake("repair"))
     bus.subscribe(RunMoved, dispatcher.run_moved)
     bus.subscribe(RunMoved, lambda event: _wake_loops(clock, deadlines, event))
+    bus.subscribe(WaitPlanned, lambda event: clock.wake("waits", event.due_at))
     bus.subscribe(QueueChanged, dispatcher.queue_changed)
     bus.subscribe(VersionRegistered, dispatcher.version_registered)
     bus.subscribe(MoreParked, dispatcher.more_parked)

@@ -43,8 +43,10 @@ class Deadlines:
             renewal = 0.0 if status is ExecutionStatus.PENDING_CANCEL else seconds
             self._runs[run] = (seq, self._clock() + seconds, renewal)
 
-    def renew(self, environment_id: str, run_id: str, seq: int) -> None:
+    def renew(self, environment_id: str, run_id: str, seq: int) -> bool:
         """Note a heartbeat; one that names an older snapshot or another environment's run renews nothing.
+
+        Returns whether the snapshot was that of the run's present deadline.
 
         Nor does one of a run being cancelled: the cancel is finished in its time, however alive the worker
         is (HB-05).
@@ -52,6 +54,8 @@ class Deadlines:
         known = self._runs.get((environment_id, run_id))
         if known is not None and known[0] == seq:
             self._runs[environment_id, run_id] = (seq, max(known[1], self._clock() + known[2]), known[2])
+            return True
+        return False
 
     def lapsed(self) -> list[tuple[str, int]]:
         """List (run, snapshot seq) of runs that are out of time; each is listed until it moves."""

@@ -3,23 +3,33 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from trigger_lite.engine.deliveries import hand_back
 from trigger_lite.engine.events import MoreParked, QueueChanged, RunMoved, VersionRegistered
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.queues import Claim, Claims, Offer, claim_runs
+from trigger_lite.engine.wait_state import read_wait_state
 from trigger_lite.engine.workers import promote_waiting
 from trigger_lite.protocol.errors import Refusal
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.statuses import ExecutionStatus
+from trigger_lite.protocol.worker import Moved
 from trigger_lite.store.runs import RunRow
 from trigger_lite.store.store import Store
 
 logger = logging.getLogger(__name__)
 
 AFTER_ERROR_SECONDS: Final = 1.0
+_STEPS_OF_A_WAIT: Final = frozenset(
+    {
+        Transition.BLOCK,
+        Transition.UNBLOCK,
+        Transition.UNBLOCK_WITHOUT_SLOT,
+        Transition.SLOT_FOUND,
+    }
+)
 
 
 class Link(Protocol):
@@ -38,6 +48,9 @@ class Link(Protocol):
 
     def leave(self, run_id: str) -> None:
         """Tell the worker that a run is no longer its own."""
+
+    def moved(self, step: Moved) -> None:
+        """Tell the worker of a step of a wait."""
 
 
 class Clockwork(Protocol):
@@ -62,6 +75,8 @@ class Dispatcher:
         self._busy: set[str] = set()
         self._asked: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        # By environment: runs whose wait is over and that need a slot, though no worker has room for more.
+        self._resuming: dict[str, set[str]] = {}
         self._stopped = False
 
     # ---- connections ------------------------------------------------------------------------------
@@ -90,8 +105,11 @@ class Dispatcher:
     # ---- what happened ------------------------------------------------------------------------------
 
     def run_moved(self, event: RunMoved) -> None:
+        self._note_resuming(event.environment_id, event.run_id, event.execution_status)
         if event.execution_status is ExecutionStatus.QUEUED or event.freed_slot:
             self.wake(event.environment_id)
+        if event.transition in _STEPS_OF_A_WAIT and event.worker_id is not None:
+            self.tell_wait(event.environment_id, event.worker_id, event.run_id)
         if event.transition == Transition.REQUEST_CANCEL:
             link = self._links.get((event.environment_id, event.worker_id or ""))
             if link is not None:
@@ -107,6 +125,35 @@ class Dispatcher:
         """Put the next chunk of parked runs in line."""
         if not self._stopped:
             self._begin(self._promote(event.environment_id, event.version_id))
+
+    def resume(self, runs: Iterable[RunRow]) -> None:
+        """Take note of runs that workers had when this server started: some may only want a slot."""
+        for run in runs:
+            self._note_resuming(run.environment_id, run.id, ExecutionStatus(run.execution_status))
+
+    def _note_resuming(self, environment_id: str, run_id: str, status: ExecutionStatus) -> None:
+        if status is ExecutionStatus.QUEUED_EXECUTING:
+            self._resuming.setdefault(environment_id, set()).add(run_id)
+        elif environment_id in self._resuming:
+            self._resuming[environment_id].discard(run_id)
+
+    # ---- waits --------------------------------------------------------------------------------------
+
+    def tell_wait(self, environment_id: str, worker_id: str, run_id: str) -> None:
+        """Tell a worker where a run of its stands because of a wait, if it is connected."""
+        link = self._links.get((environment_id, worker_id))
+        if link is not None and not self._stopped:
+            self._begin(self._tell_wait(link, run_id))
+
+    async def _tell_wait(self, link: Link, run_id: str) -> None:
+        try:
+            step = await self._store.read(read_wait_state, link.environment_id, link.worker_id, run_id)
+        except Exception:
+            # Its next heartbeat names an old snapshot, and it is told then.
+            logger.exception("what ended the wait of %s could not be read", run_id)
+            return
+        if step is not None:
+            link.moved(step)
 
     # ---- dispatching --------------------------------------------------------------------------------
 
@@ -162,7 +209,7 @@ class Dispatcher:
         self._asked.discard(environment_id)
         links = {link.worker_id: link for link in self._links_of(environment_id)}
         offers = [Offer(link.worker_id, link.version_id, link.credits) for link in links.values()]
-        if not any(offer.credits > 0 for offer in offers):
+        if not any(offer.credits > 0 for offer in offers) and not self._resuming.get(environment_id):
             return None
         return _Asked(links, self._store.submit_when_free(claim_runs, environment_id, offers))
 

@@ -10,10 +10,12 @@ from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
 from trigger_lite.engine.recovery import recover
+from trigger_lite.engine.waitpoints import complete_due
 from trigger_lite.store.requests import delete_requests, find_oldest_request
 from trigger_lite.store.runs import RunRow, find_next_delay_end, find_next_expiry, find_run
 from trigger_lite.store.store import Store
 from trigger_lite.store.transaction import Tx
+from trigger_lite.store.waitpoints import find_next_due
 
 AT_ONCE: Final = 100
 """Rows a tick works on in one transaction; more are left to the next, which comes at once."""
@@ -31,6 +33,10 @@ def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> li
         moved = await store.write_when_free(expire_lapsed, AT_ONCE)
         return _again() if moved == AT_ONCE else await store.read(find_next_expiry)
 
+    async def waits() -> int | None:
+        moved = await store.write_when_free(complete_due, AT_ONCE)
+        return _again() if moved == AT_ONCE else await store.read(find_next_due)
+
     async def silence() -> int | None:
         for run_id, seq in deadlines.lapsed()[:AT_ONCE]:
             await time_out_run(store, dispatcher, run_id, seq)
@@ -41,7 +47,9 @@ def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> li
         return None
 
     async def repair() -> int | None:
-        deadlines.arm_all((await store.write_when_free(recover)).owned)
+        owned = (await store.write_when_free(recover)).owned
+        deadlines.arm_all(owned)
+        dispatcher.resume(owned)
         dispatcher.wake_all()
         return None
 
@@ -55,6 +63,7 @@ def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> li
     return [
         Loop("delays", at_most_seconds=60, tick=delays),
         Loop("expiry", at_most_seconds=60, tick=expiry),
+        Loop("waits", at_most_seconds=60, tick=waits),
         Loop("silence", at_most_seconds=deadlines.shortest_seconds, tick=silence),
         Loop("dispatch", at_most_seconds=60, tick=dispatch),
         Loop("repair", at_most_seconds=86_400, tick=repair),

@@ -11,7 +11,7 @@ from trigger_lite.protocol.durations import format_duration
 from trigger_lite.protocol.run_errors import InternalError, api_error
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.protocol.statuses import RunStatus as R
-from trigger_lite.store import environments, queues
+from trigger_lite.store import environments, queues, waitpoints
 from trigger_lite.store.runs import RunRow, SnapshotRow
 from trigger_lite.store.transaction import Reader
 
@@ -39,14 +39,18 @@ def explain(
             return Reason("delayed: starts in", until=run.delay_until)
         case X.RUN_CREATED:
             return Reason(f"parked: {REASONS.get(run.status_reason or '', 'no version can run it')}")
-        case X.QUEUED | X.QUEUED_EXECUTING:
+        case X.QUEUED:
             return _queued(tx, run, connected)
+        case X.QUEUED_EXECUTING:
+            return Reason("its wait is over: goes on when a slot is free")
         case X.PENDING_EXECUTING:
             return Reason("handed to a worker, about to start")
         case X.EXECUTING:
             return _executing(tx, run, snapshots)
-        case X.EXECUTING_WITH_WAITPOINTS | X.SUSPENDED:
-            return Reason("waiting")
+        case X.EXECUTING_WITH_WAITPOINTS:
+            return _waiting(tx, run)
+        case X.SUSPENDED:
+            return Reason("suspended")
         case X.PENDING_CANCEL:
             return Reason("canceled: waiting for its worker to stop")
         case X.FINISHED:
@@ -89,6 +93,30 @@ def _ahead(tx: Reader, run: RunRow) -> str:
     if ahead == 0:
         return ", next in line"
     return f", {MOST_AHEAD:,}+ ahead" if ahead > MOST_AHEAD else f", {ahead:,} ahead"
+
+
+# ---- waiting ----------------------------------------------------------------------------------------
+
+
+def _waiting(tx: Reader, run: RunRow) -> Reason:
+    """Name what the run waits for; the rest of a long list is counted."""
+    pending = waitpoints.list_pending(tx, run.id, count=MOST_AHEAD + 1)
+    kinds = {waitpoint.kind for waitpoint in pending}
+    if "BATCH" in kinds:
+        left = sum(waitpoint.kind == "RUN" for waitpoint in pending)
+        return Reason(f"waiting for its batch: {left:,} runs are not over")
+    if not pending:
+        return Reason("waiting: about to go on")
+    first = pending[0]
+    more = f" and {len(pending) - 1:,} more" if len(pending) > 1 else ""
+    match first.kind:
+        case "RUN":
+            return Reason(f"waiting for {first.completes_run}{more}")
+        case "MANUAL":
+            text = f"waiting for the token {first.id}{more}"
+            return Reason(text if first.due_at is None else f"{text}, times out in", until=first.due_at)
+        case _:
+            return Reason("waiting: goes on in", until=first.due_at, more=more)
 
 
 # ---- with a worker, or over -------------------------------------------------------------------------

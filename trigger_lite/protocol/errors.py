@@ -3,11 +3,12 @@
     Refusal
     ├── Unauthorized            401  no or unknown credential
     ├── Forbidden               403  a known credential that may not do this
-    ├── NotFound                404  RunNotFound, WorkerVersionNotFound
+    ├── NotFound                404  RunNotFound, WaitpointNotFound, WorkerVersionNotFound
     ├── BadRequest              400  the request itself is malformed
     │   └── StaleSnapshot            a worker names a snapshot that is no longer the newest
     ├── Unprocessable           422  well-formed, but the rules say no
     │   └── SearchTooSlow            a filter that would look at too much
+    ├── LengthRequired          411  a body must say how long it is
     ├── TooLarge                413  a body or a part of it is over its limit
     ├── ServerBusy              503  the inbox is full; nothing was accepted
     └── DatabaseFailed          503  the database does not take changes or answer now
@@ -43,6 +44,13 @@ class RunNotFound(NotFound):
         super().__init__("Run not found")
 
 
+class WaitpointNotFound(NotFound):
+    """No waitpoint of this id in this environment."""
+
+    def __init__(self) -> None:
+        super().__init__("Waitpoint not found")
+
+
 class WorkerVersionNotFound(NotFound):
     """No worker version of this id in this environment."""
 
@@ -70,6 +78,13 @@ class SearchTooSlow(Unprocessable):
 
     def __init__(self) -> None:
         super().__init__("This search takes too long; narrow it, for example to a shorter time")
+
+
+class LengthRequired(Refusal):
+    """A body came without saying how long it is."""
+
+    def __init__(self) -> None:
+        super().__init__("Content-Length header is required")
 
 
 class TooLarge(Refusal):

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from trigger_lite.protocol.runs import Pagination
 from trigger_lite.protocol.tasks import Key, Tag
 
 TIMEOUT_CODE: Final = "TRIGGER_WAITPOINT_TIMEOUT"
@@ -113,6 +114,11 @@ class TokenView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True,
     timeout_at: str | None = None
     idempotency_key: str | None = None
     idempotency_key_expires_at: str | None = None
+
+
+class TokenPage(msgspec.Struct, frozen=True, rename="camel"):
+    data: list[TokenView]
+    pagination: Pagination
 
 
 class TokenResult(TokenView, frozen=True, rename="camel", omit_defaults=True, kw_only=True):

@@ -215,8 +215,8 @@ class Leave(Message, frozen=True):
 class Moved(Message, frozen=True):
     """A run of this worker is at another snapshot of the same attempt, because of a wait.
 
-    EXECUTING_WITH_WAITPOINTS: it waits; QUEUED_EXECUTING: the wait is over, a slot is not free yet; EXECUTING:
-    go on, with all that was waited for in `waitpoints`. One older than what the worker knows is ignored.
+    EXECUTING_WITH_WAITPOINTS: it waits. QUEUED_EXECUTING: the wait is over, a slot is not free yet.
+    EXECUTING: go on, with all that was waited for in `waitpoints`. An older one than is known is ignored.
     """
 
     run: str

@@ -128,18 +128,18 @@ def list_rows(tx: Reader, run_ids: list[str]) -> list[RunRow]:
     return _rows(tx, run_ids)
 
 
-def encode_cursor(run_id: str) -> str:
-    """Return the cursor that stands at this run."""
-    return base64.urlsafe_b64encode(run_id.encode()).decode().rstrip("=")
+def encode_cursor(row_id: str) -> str:
+    """Return the cursor that stands at this row."""
+    return base64.urlsafe_b64encode(row_id.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str) -> str:
-    """Return the id of the run a cursor stands at. Raises BadRequest when it is none."""
+def decode_cursor(cursor: str, kind: str = "run") -> str:
+    """Return the id of the row (a run, or of another kind) a cursor stands at. Raises BadRequest."""
     try:
         found = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError):
         found = ""
-    if not is_id("run", found):
+    if not is_id(kind, found):
         raise BadRequest("The page cursor is not one that this server made; begin again without it")
     return found
 

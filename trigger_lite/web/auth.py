@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from trigger_lite.engine.installation import environment_key, key_hash
 from trigger_lite.protocol.errors import Unauthorized
 from trigger_lite.store.environments import EnvironmentRow
-from trigger_lite.web.tokens import sign_token
+from trigger_lite.web.tokens import TOKEN_SECONDS, sign_token
 
 
 class Keyring:
@@ -32,9 +32,12 @@ class Keyring:
     def key_of(self, environment: EnvironmentRow) -> str:
         return self._keys[environment.id]
 
-    def public_token(self, environment: EnvironmentRow, scopes: list[str]) -> str:
-        """Return a token that may do just this for an hour (management-api 3.2)."""
-        return sign_token(self._keys[environment.id], environment.id, scopes, now=int(time.time()))
+    def public_token(
+        self, environment: EnvironmentRow, scopes: list[str], *, seconds: int = TOKEN_SECONDS
+    ) -> str:
+        """Return a token that may do just this, for an hour unless `seconds` says (management-api 3.2)."""
+        key = self._keys[environment.id]
+        return sign_token(key, environment.id, scopes, now=int(time.time()), seconds=seconds)
 
 
 def bearer(connection: HTTPConnection) -> str:

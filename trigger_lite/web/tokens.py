@@ -16,8 +16,10 @@ TOKEN_SECONDS: Final = 3_600
 _HEADER: Final = base64.urlsafe_b64encode(b'{"alg":"HS256"}').rstrip(b"=")
 
 
-def sign_token(key: str, environment_id: str, scopes: list[str], *, now: int) -> str:
-    """Return a token that may do what `scopes` say for an hour from `now` (Unix seconds)."""
+def sign_token(
+    key: str, environment_id: str, scopes: list[str], *, now: int, seconds: int = TOKEN_SECONDS
+) -> str:
+    """Return a token that may do what `scopes` say for `seconds` from `now` (Unix seconds)."""
     claims: dict[str, Any] = {
         "sub": environment_id,
         "pub": True,
@@ -25,7 +27,7 @@ def sign_token(key: str, environment_id: str, scopes: list[str], *, now: int) ->
         "iss": ISSUER,
         "aud": AUDIENCE,
         "iat": now,
-        "exp": now + TOKEN_SECONDS,
+        "exp": now + seconds,
     }
     signed = _HEADER + b"." + _base64(orjson.dumps(claims))
     return (signed + b"." + _base64(hmac.digest(key.encode(), signed, "sha256"))).decode()

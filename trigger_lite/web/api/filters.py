@@ -30,33 +30,33 @@ class ListQuery(msgspec.Struct, frozen=True):
 
 def parse_list(environment_id: str, query: QueryParams) -> ListQuery:
     """Read the query of the list. Raises BadRequest naming the parameter that is wrong."""
-    created_from, created_to = _created(query)
+    created_from, created_to = created_span(query)
     return ListQuery(
         RunFilter(
             environment_id=environment_id,
             statuses=_statuses(query),
-            task_ids=_listed(query, "taskIdentifier"),
-            tags=_listed(query, "tag"),
-            versions=_listed(query, "version"),
+            task_ids=listed(query, "taskIdentifier"),
+            tags=listed(query, "tag"),
+            versions=listed(query, "version"),
             queue=query.get("filter[queue]") or None,
             machines=_machines(query),
             created_from=created_from,
             created_to=created_to,
             is_test=_flag(query, "isTest"),
         ),
-        size=_size(query),
+        size=page_size(query),
         after=query.get("page[after]") or None,
         before=query.get("page[before]") or None,
     )
 
 
-def _listed(query: QueryParams, name: str) -> tuple[str, ...]:
+def listed(query: QueryParams, name: str) -> tuple[str, ...]:
     return tuple(part for part in query.get(f"filter[{name}]", "").split(",") if part)
 
 
 def _statuses(query: QueryParams) -> tuple[RunStatus, ...]:
     statuses = []
-    for word in _listed(query, "status"):
+    for word in listed(query, "status"):
         status = stored_status(word)
         if status is None:
             known = ", ".join(sorted(ApiStatus.__members__))
@@ -66,7 +66,7 @@ def _statuses(query: QueryParams) -> tuple[RunStatus, ...]:
 
 
 def _machines(query: QueryParams) -> tuple[str, ...]:
-    machines = _listed(query, "machine")
+    machines = listed(query, "machine")
     for machine in machines:
         if machine not in PRESETS:
             raise BadRequest(f"filter[machine] has {machine!r}; machines are {', '.join(PRESETS)}")
@@ -82,7 +82,7 @@ def _flag(query: QueryParams, name: str) -> bool | None:
     return text == "true"
 
 
-def _size(query: QueryParams) -> int:
+def page_size(query: QueryParams) -> int:
     text = query.get("page[size]", str(DEFAULT_SIZE))
     size = whole_number(text)
     if size is None or not 1 <= size <= MAX_SIZE:
@@ -90,8 +90,10 @@ def _size(query: QueryParams) -> int:
     return size
 
 
-def _created(query: QueryParams) -> tuple[int | None, int | None]:
-    """Return the span of creation times in Unix ms; without any filter, the last seven days."""
+def created_span(
+    query: QueryParams, *, unless_said: int | None = DEFAULT_PERIOD_MS
+) -> tuple[int | None, int | None]:
+    """Return the span of creation times in Unix ms; without any filter, the last `unless_said` ms."""
     now = time.time_ns() // 1_000_000
     period = query.get("filter[createdAt][period]")
     if period:
@@ -101,7 +103,7 @@ def _created(query: QueryParams) -> tuple[int | None, int | None]:
         return max(0, now - length), None
     since, until = _moment(query, "from"), _moment(query, "to")
     if since is None and until is None:
-        return now - DEFAULT_PERIOD_MS, None
+        return None if unless_said is None else now - unless_said, None
     return since, until
 
 

@@ -119,8 +119,9 @@ class Inbox:
     def _renew(self, held: list[worker.HeldRun]) -> None:
         for one in held:
             seq = snapshot_seq(one.run, one.snapshot)
-            if seq is not None:
-                self._services.deadlines.renew(self._environment.id, one.run, seq)
+            if seq is not None and not self._services.deadlines.renew(self._environment.id, one.run, seq):
+                # The worker knows an older snapshot (HB-01): the end of a wait may have got lost on the way.
+                self._services.dispatcher.tell_wait(self._environment.id, self._link.worker_id, one.run)
 
     # ---- answers ----------------------------------------------------------------------------------
 

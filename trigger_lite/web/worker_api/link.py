@@ -49,6 +49,9 @@ class Link:
     def leave(self, run_id: str) -> None:
         self.send(worker.Leave(run_id))
 
+    def moved(self, step: worker.Moved) -> None:
+        self.send(step)
+
     def send(self, message: worker.ServerMessage) -> None:
         """Queue a message; all that is queued in one turn of the loop goes out in one frame."""
         self._outbox.append(message)

@@ -69,6 +69,8 @@ async def _serve(websocket: WebSocket, services: Services, environment: Environm
     ]
     try:
         services.dispatcher.add(link)
+        for held in hello.runs:
+            services.dispatcher.tell_wait(environment.id, link.worker_id, held.run)
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         services.dispatcher.remove(link)
