@@ -1,16 +1,16 @@
-"""A new run with an old run's data (CN-11, CN-12)."""
+"""A new run with an old run's data (CN-11…13)."""
 
 import pytest
 
 from tests.support.builders import a_run, a_started_run, a_version, claim, fail, succeed, trigger
 from tests.support.harness import Harness
-from trigger_lite.engine.replay import replay_run
+from trigger_lite.engine.replay import check_overrides, replay_run
 from trigger_lite.engine.run_json import decode_tags
 from trigger_lite.engine.run_metadata import change_metadata
-from trigger_lite.protocol.errors import RunNotFound
+from trigger_lite.protocol.errors import RunNotFound, Unprocessable
 from trigger_lite.protocol.metadata import Operation
 from trigger_lite.protocol.statuses import RunStatus as R
-from trigger_lite.protocol.tasks import QueueOption
+from trigger_lite.protocol.tasks import QueueOption, ReplayRun
 from trigger_lite.store.runs import RunRow
 
 
@@ -79,3 +79,34 @@ def test_a_run_of_another_environment_is_not_replayed(engine: Harness) -> None:
     run = a_run(engine, environment=engine.dev)
     with pytest.raises(RunNotFound):
         engine.do(replay_run, engine.prod, run.id, "api")
+
+
+def test_a_run_whose_payload_was_pruned_is_not_replayed(engine: Harness) -> None:
+    """CN-13: it would run with an empty payload; nothing is made."""
+    run = a_run(engine, payload=1)
+    engine.change("UPDATE run SET payload = NULL, pruned_at = :now WHERE id = :id", id=run.id, now=engine.now)
+    with pytest.raises(Unprocessable, match=r"payload of run_\w+ is kept no more"):
+        _replay(engine, run)
+    assert engine.ask("SELECT count(*) FROM run") == [1]
+
+
+def test_a_pruned_run_is_replayed_with_a_payload_of_its_own(engine: Harness) -> None:
+    """CN-13: nothing is missing then."""
+    run = a_run(engine, payload=1)
+    engine.change("UPDATE run SET payload = NULL, pruned_at = :now WHERE id = :id", id=run.id, now=engine.now)
+    overrides = check_overrides(ReplayRun(payload=2), now=engine.now)
+    again = engine.do(replay_run, engine.prod, run.id, "api", overrides)
+    assert engine.data(again.run_id).payload == "2"
+
+
+def test_what_a_replay_names_is_changed_and_the_rest_stays(engine: Harness) -> None:
+    """CN-11: payload, version and machine, each by itself."""
+    version = a_version(engine)
+    run = a_run(engine, payload=1, machine="micro", tags=["a"])
+    body = ReplayRun(payload={"x": 1}, machine="large-1x", version=version.version)
+    again = engine.run(
+        engine.do(replay_run, engine.prod, run.id, "api", check_overrides(body, now=engine.now)).run_id
+    )
+    assert engine.data(again).payload == '{"x":1}'
+    assert (again.machine, again.version_id, again.is_pinned) == ("large-1x", version.id, 1)
+    assert (decode_tags(again.tags), again.queue_name) == (["a"], run.queue_name)

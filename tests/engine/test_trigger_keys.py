@@ -6,7 +6,9 @@ from tests.support.builders import a_run, a_started_run, a_version, claim_one, f
 from tests.support.harness import Harness
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.expiry import expire_lapsed
+from trigger_lite.engine.idempotency import reset_key
 from trigger_lite.engine.trigger import Triggered
+from trigger_lite.protocol.errors import NotFound
 from trigger_lite.protocol.run_errors import ErrorCode
 from trigger_lite.protocol.statuses import RELEASES_IDEMPOTENCY_KEY, RunStatus
 
@@ -122,3 +124,22 @@ def test_the_database_itself_allows_one_run_per_key(engine: Harness) -> None:
     with pytest.raises(Exception, match=r"(?i)unique"):
         engine.change("UPDATE run SET idempotency_key = 'k' WHERE id = :id", id=second.id)
     assert engine.run(first).idempotency_key == "k"
+
+
+def test_a_key_that_was_reset_is_free(engine: Harness) -> None:
+    """ID-09: its run goes on, and the next trigger makes a new one."""
+    first = trigger(engine, idempotency_key="k")
+    assert engine.do(reset_key, engine.prod.id, "resize", "k") == first.run_id
+    assert engine.run(first.run_id).status == RunStatus.PENDING
+    second = trigger(engine, idempotency_key="k")
+    assert second.run_id != first.run_id and not second.is_cached
+
+
+def test_a_key_that_no_run_of_the_task_has_cannot_be_reset(engine: Harness) -> None:
+    """ID-09: not one of another task or environment either."""
+    trigger(engine, idempotency_key="k")
+    wrong = [(engine.prod, "mail", "k"), (engine.dev, "resize", "k"), (engine.prod, "resize", "K")]
+    for environment, task, key in wrong:
+        with pytest.raises(NotFound, match="has this idempotency key"):
+            engine.do(reset_key, environment.id, task, key)
+    assert trigger(engine, idempotency_key="k").is_cached

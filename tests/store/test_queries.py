@@ -31,6 +31,7 @@ HOT = {
     (runs, "_DATA"): "sqlite_autoindex_run_1 (id=?)",
     (runs, "_HEADS"): "run_lane (lane_id=? AND score<?)",
     (runs, "_BY_IDEMPOTENCY_KEY"): "run_idempotency (environment_id=? AND task_id=? AND idempotency_key=?)",
+    (runs, "_DEBOUNCED"): "run_debounce (environment_id=? AND task_id=? AND debounce_key=?)",
     (runs, "_OWNED"): "run_worker (worker_id>?)",
     (runs, "_OWNED_BY"): "run_worker (worker_id=?)",
     (runs, "_DELAYED"): "run_delayed (delay_until<?)",
@@ -78,7 +79,16 @@ def test_a_hot_statement_follows_its_index(sqlite: Harness, room: ModuleType, na
 
 def test_no_statement_walks_the_runs(sqlite: Harness) -> None:
     """Q-26: by no index of all runs either; the only walks are over a partial index of few."""
-    few = ("run_worker", "run_delayed", "run_expiring", "run_lane", "run_pending_version", "run_parent", "run_resuming")
+    few = (
+        "run_worker",
+        "run_debounce",
+        "run_delayed",
+        "run_expiring",
+        "run_lane",
+        "run_pending_version",
+        "run_parent",
+        "run_resuming",
+    )
     for room, name, query in _statements():
         for step in _plan(sqlite, query):
             if re.match(r"(SCAN|SEARCH) run\b", step):

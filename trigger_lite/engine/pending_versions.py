@@ -68,7 +68,8 @@ def _promote(tx: Tx, run: RunRow) -> None:
             run,
             Transition.VERSION_ARRIVES_EARLY,
             description="A version can run it; its start time is not reached",
-            changes={"status_reason": None},
+            # Another run may have taken the debounce key since this one was delayed first.
+            changes={"status_reason": None, "debounce_key": None},
         )
         return
     # The place in line stays that of the trigger; the TTL and the wait count from now (PV-03).

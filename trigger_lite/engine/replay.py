@@ -8,7 +8,7 @@ import msgspec
 from trigger_lite.engine.requests import RunRequest, check_trigger
 from trigger_lite.engine.run_json import decode_tags
 from trigger_lite.engine.trigger import Triggered, trigger_run
-from trigger_lite.protocol.errors import RunNotFound
+from trigger_lite.protocol.errors import RunNotFound, Unprocessable
 from trigger_lite.protocol.tasks import QueueOption, ReplayRun, TriggerOptions, TriggerTask
 from trigger_lite.store import runs
 from trigger_lite.store.environments import EnvironmentRow
@@ -68,11 +68,13 @@ def replay_run(
     """Trigger a run's task again with its payload, seed metadata, tags, queue, key, machine and test flag.
 
     `overrides` change some of them. Not carried: idempotency key, TTL, maxAttempts, parent. Raises
-    RunNotFound.
+    RunNotFound, or Unprocessable when the payload is kept no more (CN-13).
     """
     original = runs.find_run_in(tx, environment.id, run_id)
     if original is None:
         raise RunNotFound
+    if original.pruned_at is not None and "payload" not in overrides:
+        raise Unprocessable(f"The payload of {run_id} is kept no more, so give one with the replay")
     data = runs.get_data(tx, run_id)
     request = RunRequest(
         task_id=original.task_id,

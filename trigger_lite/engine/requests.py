@@ -19,6 +19,7 @@ from trigger_lite.protocol.tasks import (
     MAX_TASK_ID,
     MIN_MAX_DURATION,
     NO_MAX_DURATION,
+    DebounceOption,
     NestedQueue,
     QueueOption,
     TriggerOptions,
@@ -31,9 +32,22 @@ MAX_INTEGER: Final = 2_147_483_647
 """What an INTEGER column holds on every database."""
 _MAX_TYPE: Final = 256
 _LONGEST_KEY_LIFE_MS: Final = 100 * 365 * 86_400_000
+_LONGEST_SPAN_MS: Final = 100 * 365 * 86_400_000
 # An escaped null byte of JSON text; the backslashes before it come in pairs, or the first belongs to them.
 _ESCAPED_NULL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _NOT_IN_QUEUE_NAMES: Final = re.compile(r"[^A-Za-z0-9_/-]")
+
+
+class Debounce(msgspec.Struct, frozen=True):
+    """Which triggers become one run, and by how much each moves its start (DB). Spans in ms.
+
+    `max_ms` bounds the start, counted from the first trigger; `is_trailing` lets the last one's data win.
+    """
+
+    key: str
+    delay_ms: int
+    max_ms: int | None = None
+    is_trailing: bool = False
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +70,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_duration: int | None = None
     machine: str | None = None
     priority_ms: int = 0
+    debounce: Debounce | None = None
     is_test: bool = False
     version: str | None = None
     parent_id: str | None = None
@@ -77,6 +92,7 @@ def check_trigger(
     if not task_id or len(task_id) > MAX_TASK_ID or is_over(task_id, 2 * MAX_TASK_ID):
         raise BadRequest(f"A task id has 1 to {MAX_TASK_ID} characters")
     payload, payload_type = _payload(body)
+    debounce = None if options.debounce is None else _debounce(options.debounce)
     return RunRequest(
         task_id=task_id,
         payload=payload,
@@ -84,7 +100,7 @@ def check_trigger(
         source=source,
         queue_name=_queue(options.queue),
         concurrency_key=_key("concurrencyKey", _concurrency_key(options.concurrency_key)),
-        delay_until=_delay_until(options.delay, now),
+        delay_until=_delay_until(options.delay, now) or (now + debounce.delay_ms if debounce else None),
         ttl=ttl_seconds(options.ttl),
         idempotency_key=_key("idempotencyKey", clean(options.idempotency_key)) or None,
         idempotency_life_ms=_key_life(options.idempotency_key_ttl),
@@ -95,6 +111,7 @@ def check_trigger(
         max_duration=None if options.max_duration is None else clamp_max_duration(options.max_duration),
         machine=None if options.machine is None else known_machine(options.machine),
         priority_ms=_priority(options.priority),
+        debounce=debounce,
         is_test=bool(options.test),
         version=clean(options.lock_to_version),
         parent_id=clean(options.parent_run_id),
@@ -196,6 +213,36 @@ def _delay_until(delay: str | None, now: int) -> int | None:
     if until is None or until > LAST_DATE_MS:
         raise BadRequest(f'delay {delay!r} is neither a duration such as "1h30m" nor an ISO-8601 date')
     return until if until > now else None
+
+
+def check_delay(delay: str, now: int) -> int:
+    """Return when a run is to start, Unix ms. Raises BadRequest for what is no time to come (CN-09)."""
+    until = _delay_until(delay, now)
+    if until is None:
+        raise BadRequest(f'delay {delay!r} is not in the future; write for example "1h30m"')
+    return until
+
+
+def _debounce(option: DebounceOption) -> Debounce:
+    """Raise Unprocessable for spans that are none, or leave no room to move the start (DB-06)."""
+    delay = _span("delay", option.delay)
+    longest = None if option.max_delay is None else _span("maxDelay", option.max_delay)
+    if longest is not None and longest <= delay:
+        raise Unprocessable(
+            f"debounce.maxDelay {option.max_delay!r} must be longer than debounce.delay {option.delay!r}"
+        )
+    key = without_nulls(option.key)
+    if not key or is_over(key, MAX_KEY_BYTES):
+        raise BadRequest(f"debounce.key must have 1 to {MAX_KEY_BYTES} bytes")
+    return Debounce(key, delay, longest, is_trailing=option.mode == "trailing")
+
+
+def _span(name: str, text: str) -> int:
+    """Return ms of a duration that is applied again and again, which a date cannot be."""
+    milliseconds = parse_duration_ms(text)
+    if not milliseconds or milliseconds > _LONGEST_SPAN_MS:
+        raise Unprocessable(f'debounce.{name} {text!r} is not a duration; write for example "30s" or "2h30m"')
+    return milliseconds
 
 
 def ttl_seconds(ttl: str | int | None) -> int | None:

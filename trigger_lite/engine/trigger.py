@@ -3,8 +3,9 @@
 import msgspec
 import orjson
 
-from trigger_lite.engine import lifecycle, slots, waitpoints
+from trigger_lite.engine import debounce, lifecycle, slots, waitpoints
 from trigger_lite.engine.lifecycle import Transition
+from trigger_lite.engine.origins import inherited_annotations
 from trigger_lite.engine.requests import RunRequest
 from trigger_lite.engine.waitpoints import Edge
 from trigger_lite.protocol.errors import Unprocessable
@@ -41,10 +42,20 @@ def trigger_run(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> Tri
     if holder is not None:
         _let_wait(tx, parent, holder, request)
         return Triggered(holder.id, is_cached=True)
+    pushed = debounce.push(tx, environment, request)
+    if pushed is not None:
+        return _answered(tx, environment, request, parent, pushed)
     version_id = _pinned_version(tx, environment, request) or _version_of_parent(tx, request, parent)
     task = _task(tx, environment, request, version_id)
     queue = _queue(tx, environment, request, task)
     run = _new_run(tx, environment, request, parent=parent, queue=queue, task=task, version_id=version_id)
+    return _answered(tx, environment, request, parent, run)
+
+
+def _answered(
+    tx: Tx, environment: EnvironmentRow, request: RunRequest, parent: RunRow | None, run: RunRow
+) -> Triggered:
+    """Answer with a run that is to come, and remember that for a request sent again (ID-07)."""
     _let_wait(tx, parent, run, request)
     if request.request_key is not None:
         requests.insert_request(tx, request_scope(environment, request), run.id)
@@ -89,11 +100,16 @@ def _gives_up_key(holder: RunRow, now: int) -> bool:
 
 
 def _let_wait(tx: Tx, parent: RunRow | None, child: RunRow, request: RunRequest) -> None:
-    """Let the parent wait for the child's result; of one that is over it has it at once (BA-01, ID-05)."""
+    """Let the parent wait for the child's result; of one that is over it has it at once (BA-01, ID-05).
+
+    For an item of a batch it waits already: the batch tells it of the run (BA-16).
+    """
     if parent is None or not request.resume_parent:
         return
     _refuse_circle(tx, parent, child)
-    edge = Edge(waitpoints.waitpoint_of_run(tx, child).id, request.batch_id, request.batch_index)
+    if request.batch_id is not None:
+        return
+    edge = Edge(waitpoints.waitpoint_of_run(tx, child).id)
     newest = runs.find_run(tx, parent.id)
     assert newest is not None  # read above, in this transaction
     waitpoints.block(tx, newest, [edge])
@@ -248,8 +264,12 @@ def _blank(
         resume_parent=int(parent is not None and request.resume_parent),
         batch_id=request.batch_id,
         batch_index=request.batch_index,
+        is_awaited=int(request.batch_id is not None),
+        debounce_key=request.debounce.key if request.debounce else None,
+        debounce_until=debounce.latest_start(request, tx.now),
         replay_of=request.replay_of,
         source=request.source,
+        annotations=inherited_annotations(parent),
         is_test=int(request.is_test),
         tags=orjson.dumps(request.tags).decode(),
         created_at=tx.now,

@@ -14,6 +14,7 @@ MAX_QUEUE_NAME: Final = 128
 MAX_METADATA_LEVELS: Final = 100
 MAX_KEY_BYTES: Final = 2_048
 """What an index of PostgreSQL holds beside a task's id."""
+MAX_DEBOUNCE_KEY: Final = 512
 MAX_TASK_ID: Final = 256
 NO_MAX_DURATION: Final = 2_147_483_647
 MIN_MAX_DURATION: Final = 5
@@ -40,6 +41,19 @@ class IdempotencyKeyOptions(msgspec.Struct, frozen=True, rename="camel"):
     scope: Literal["run", "attempt", "global"]
 
 
+class DebounceOption(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Triggers of one key become one run while it is delayed (DB); spans are durations such as `5s`.
+
+    Each of them moves the start to `delay` from then, at most to `max_delay` after the first. In `trailing`
+    mode the run has the payload of the last trigger, else that of the first.
+    """
+
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_DEBOUNCE_KEY)]
+    delay: str
+    mode: Literal["leading", "trailing"] = "leading"
+    max_delay: str | None = None
+
+
 class TriggerOptions(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Options of one trigger. Times: `delay` and `ttl` as in management-api 9.1, `priority` in seconds."""
 
@@ -59,6 +73,7 @@ class TriggerOptions(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     max_duration: Annotated[float, Meta(ge=0)] | None = None
     machine: str | None = None
     priority: float | None = None
+    debounce: DebounceOption | None = None
     test: bool | None = None
     region: str | None = None
     lock_to_version: str | None = None
@@ -96,3 +111,21 @@ class ReplayRun(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     max_attempts: Annotated[int, Meta(ge=1)] | None = None
     max_duration: Annotated[float, Meta(ge=0)] | None = None
     priority: float | None = None
+
+
+class RescheduleRun(msgspec.Struct, frozen=True):
+    """Start a delayed run at another time: `POST /api/v1/runs/:id/reschedule`. `delay` as in a trigger."""
+
+    delay: str
+
+
+class ResetKey(msgspec.Struct, frozen=True, rename="camel"):
+    """Free an idempotency key of a task: `POST /api/v1/idempotencyKeys/:key/reset` (ID-09)."""
+
+    task_identifier: str
+
+
+class KeyWasReset(msgspec.Struct, frozen=True):
+    """The answer to ResetKey: the key."""
+
+    id: str

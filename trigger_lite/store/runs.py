@@ -130,6 +130,12 @@ _HEADS = Query(
 _BY_IDEMPOTENCY_KEY = Query(
     _RUN + " WHERE environment_id = :environment_id AND task_id = :task_id AND idempotency_key = :key", RunRow
 )
+_DEBOUNCED = Query(
+    _RUN
+    + """ WHERE environment_id = :environment_id AND task_id = :task_id AND debounce_key = :key
+            AND execution_status = 'DELAYED'""",
+    RunRow,
+)
 _OWNED = Query(_RUN + " WHERE worker_id IS NOT NULL", RunRow)
 _OWNED_BY = Query(_RUN + " WHERE worker_id = :worker_id", RunRow)
 # Runs whose wait is over and that could have a slot: their lane has one, or was forgotten for want of runs.
@@ -177,6 +183,9 @@ _INSERT_TAG = Statement(
     """INSERT INTO run_tag (environment_id, tag, run_id) VALUES (:environment_id, :tag, :run_id)
        ON CONFLICT DO NOTHING"""
 )
+_DELETE_TAG = Statement(
+    "DELETE FROM run_tag WHERE environment_id = :environment_id AND tag = :tag AND run_id = :run_id"
+)
 _PUT_VALUE = Statement(
     """INSERT INTO run_value (run_id, kind, data) VALUES (:run_id, :kind, :data)
        ON CONFLICT (run_id, kind) DO UPDATE SET data = excluded.data"""
@@ -211,8 +220,16 @@ def insert_run(tx: Tx, run: RunRow, data: RunData) -> None:
 
 def insert_tags(tx: Tx, environment_id: str, run_id: str, tags: Sequence[str]) -> None:
     if tags:
-        rows = [{"environment_id": environment_id, "tag": tag, "run_id": run_id} for tag in tags]
-        tx.run_many(_INSERT_TAG, rows)
+        tx.run_many(_INSERT_TAG, _tag_rows(environment_id, run_id, tags))
+
+
+def delete_tags(tx: Tx, environment_id: str, run_id: str, tags: Sequence[str]) -> None:
+    if tags:
+        tx.run_many(_DELETE_TAG, _tag_rows(environment_id, run_id, tags))
+
+
+def _tag_rows(environment_id: str, run_id: str, tags: Sequence[str]) -> list[dict[str, str]]:
+    return [{"environment_id": environment_id, "tag": tag, "run_id": run_id} for tag in tags]
 
 
 def update_run(tx: Tx, run: RunRow, changes: Mapping[str, Any]) -> bool:
@@ -279,6 +296,11 @@ def list_heads(tx: Reader, lane_id: str, *, count: int) -> list[tuple[RunRow, Ru
 
 def find_by_idempotency_key(tx: Reader, environment_id: str, task_id: str, key: str) -> RunRow | None:
     return tx.first(_BY_IDEMPOTENCY_KEY, environment_id=environment_id, task_id=task_id, key=key)
+
+
+def find_debounced(tx: Reader, environment_id: str, task_id: str, key: str) -> RunRow | None:
+    """The delayed run that triggers of this debounce key are part of; an index allows one."""
+    return tx.first(_DEBOUNCED, environment_id=environment_id, task_id=task_id, key=key)
 
 
 def list_owned(tx: Reader) -> list[RunRow]:

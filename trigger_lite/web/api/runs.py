@@ -1,4 +1,4 @@
-"""Runs: retrieve, list, cancel, replay, result, and the two long polls (management-api 9.2)."""
+"""Runs: retrieve, list, cancel, replay, reschedule, result, and the two long polls (management-api 9.2)."""
 
 import math
 import time
@@ -10,10 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trigger_lite.engine.attempts import cancel_run
+from trigger_lite.engine.delays import reschedule
 from trigger_lite.engine.replay import check_overrides, replay_run
+from trigger_lite.engine.requests import check_delay
 from trigger_lite.protocol.errors import BadRequest, NotFound, RunNotFound
 from trigger_lite.protocol.runs import Pagination, RunPage
-from trigger_lite.protocol.tasks import MAX_PAYLOAD_BYTES, ReplayRun
+from trigger_lite.protocol.tasks import MAX_PAYLOAD_BYTES, ReplayRun, RescheduleRun
 from trigger_lite.store import run_lists
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.runs import find_run_in
@@ -28,12 +30,14 @@ from trigger_lite.web.api.run_views import (
     run_result,
 )
 from trigger_lite.web.auth import environment_of
-from trigger_lite.web.codec import decode, read_body, reply, reply_json
+from trigger_lite.web.codec import decode, read_body, read_message, reply, reply_json
 from trigger_lite.web.numbers import whole_number
 from trigger_lite.web.services import Services, services_of
 
 LONGEST_WAIT: Final = 30.0
+MAX_BODY: Final = 65_536
 _replay_decoder: Final = msgspec.json.Decoder(ReplayRun)
+_reschedule_decoder: Final = msgspec.json.Decoder(RescheduleRun)
 
 
 async def retrieve_run(request: Request) -> Response:
@@ -77,6 +81,17 @@ async def replay(request: Request) -> Response:
     run_id = request.path_params["run_id"]
     made = await services.store.write(replay_run, environment, run_id, "api", overrides)
     return reply_json({"id": made.run_id})
+
+
+async def reschedule_run(request: Request) -> Response:
+    """Let a delayed run start at another time; the answer is the run whole."""
+    services = services_of(request)
+    environment = environment_of(request, services.keys)
+    body = await read_message(request, _reschedule_decoder, limit=MAX_BODY)
+    until = check_delay(body.delay, time.time_ns() // 1_000_000)
+    run = await services.store.write(reschedule, environment.id, request.path_params["run_id"], until)
+    view = await _view(services, environment, run.id)
+    return reply(run_detail(view, environment, legacy=_is_legacy(request)))
 
 
 async def result(request: Request) -> Response:
@@ -161,6 +176,7 @@ ROUTES = [
     Route("/api/v1/runs", list_runs),
     Route("/api/v2/runs/{run_id}/cancel", cancel, methods=["POST"]),
     Route("/api/v1/runs/{run_id}/replay", replay, methods=["POST"]),
+    Route("/api/v1/runs/{run_id}/reschedule", reschedule_run, methods=["POST"]),
     Route("/api/v1/runs/{run_id}/result", result),
     Route("/api/v1/runs/{run_id}/wait", wait_for_run),
     Route("/api/v1/runs/{run_id}/logs", run_logs),
