@@ -9,15 +9,28 @@ from trigger_lite.engine.attempts import Finished, complete_attempt, start_attem
 from trigger_lite.engine.queues import Offer, claim_runs
 from trigger_lite.engine.requests import RunRequest, check_trigger
 from trigger_lite.engine.trigger import Triggered, trigger_run
+from trigger_lite.engine.wait_state import read_wait_state
+from trigger_lite.engine.waits import (
+    check_token,
+    check_wait,
+    complete_token,
+    create_token,
+    wait_for_token,
+    wait_until,
+)
 from trigger_lite.engine.workers import register_version
 from trigger_lite.protocol.execution import Completion, RetryAt, Usage
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.manifest import QueueManifest, RegisteredWorker, TaskManifest, WorkerManifest
 from trigger_lite.protocol.run_errors import BuiltInError, ErrorCode, InternalError, RunError
 from trigger_lite.protocol.tasks import TriggerOptions, TriggerTask
+from trigger_lite.protocol.times import iso
+from trigger_lite.protocol.waitpoints import CreateToken, WaitFor
+from trigger_lite.protocol.worker import Moved
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.runs import RunRow
 from trigger_lite.store.versions import find_current_version
+from trigger_lite.store.waitpoints import WaitpointRow
 
 TASK = "resize"
 WORKER = "worker_1"
@@ -137,3 +150,47 @@ def fail(
     retry = None if retry_ms is None else RetryAt(timestamp=engine.now + retry_ms, delay=retry_ms)
     completion = Completion(ok=False, id=run.id, error=error, retry=retry, usage=Usage(usage_ms))
     return complete(engine, run, completion)
+
+
+# ---- waits ------------------------------------------------------------------------------------------
+
+
+def a_token(
+    engine: Harness,
+    *,
+    timeout: str | None = None,
+    key: str | None = None,
+    key_ttl: str | None = None,
+    tags: list[str] | None = None,
+    environment: EnvironmentRow | None = None,
+) -> WaitpointRow:
+    """A wait token; with a key that is known, the one that has it."""
+    body = CreateToken(timeout=timeout, idempotency_key=key, idempotency_key_ttl=key_ttl, tags=tags)
+    place = environment or engine.prod
+    token, _ = engine.do(create_token, place.id, check_token(body, now=engine.now))
+    return token
+
+
+def wait_for(engine: Harness, run: RunRow, token: WaitpointRow) -> RunRow:
+    """Let a run wait for a token; returns the run as it is then."""
+    engine.do(wait_for_token, run.environment_id, run.id, token.id)
+    return engine.run(run)
+
+
+def wait_seconds(engine: Harness, run: RunRow, seconds: float, *, key: str | None = None) -> RunRow:
+    """Let a run wait until so many seconds from now."""
+    at = engine.now + round(seconds * 1000)
+    body = WaitFor(date=iso(at), idempotency_key=key)
+    engine.do(wait_until, run.environment_id, run.id, check_wait(body, now=engine.now))
+    return engine.run(run)
+
+
+def complete_with(engine: Harness, token: WaitpointRow, output: str | None = '{"ok":true}') -> None:
+    engine.do(complete_token, token.environment_id, token.id, output, "application/json")
+
+
+def told(engine: Harness, run: RunRow, *, worker: str = WORKER) -> Moved:
+    """What the worker of a run that waits or waited is told."""
+    step = engine.do(read_wait_state, run.environment_id, worker, run.id)
+    assert step is not None
+    return step
