@@ -8,14 +8,22 @@ from types import ModuleType
 import pytest
 
 from tests.support.harness import Harness, harness
-from trigger_lite.store import environments, queues, requests, runs, versions
+from trigger_lite.store import batches, environments, queues, requests, runs, versions
 from trigger_lite.store.database import SqliteDatabase
 from trigger_lite.store.query import Query
 
-ROOMS = (environments, queues, requests, runs, versions)
+ROOMS = (batches, environments, queues, requests, runs, versions)
 
 # Statements that run for every trigger, claim, attempt or tick, and the index each must follow.
 HOT = {
+    (batches, "_FIND_IN"): "sqlite_autoindex_batch_1 (id=?)",
+    (batches, "_BY_KEY"): "batch_idempotency (environment_id=? AND idempotency_key=?)",
+    (batches, "_UNSEALED"): "batch_unsealed (seal_by<?)",
+    (batches, "_NEXT_SEAL_BY"): "batch_unsealed",
+    (batches, "_NEWEST"): "batch_list (environment_id=? AND id<?)",
+    (batches, "_NEWER"): "batch_list (environment_id=? AND id>?)",
+    (batches, "_HAS_ITEM"): "sqlite_autoindex_batch_item_1 (batch_id=? AND idx=?)",
+    (batches, "_END_ITEMS"): "batch_item_run (run_id=?)",
     (queues, "_JOIN_LANE"): "lane_key (queue_id=? AND lane_key=?)",
     (queues, "_DUE_LANES"): "lane_ready (environment_id=? AND head_score>? AND head_score<?)",
     (queues, "_NEXT_DUE"): "lane_ready (environment_id=? AND head_score>?)",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trigger_lite.engine import lifecycle, slots, waitpoints
+from trigger_lite.engine import batch_progress, lifecycle, slots, waitpoints
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.protocol.statuses import RunStatus
 from trigger_lite.store.runs import RunRow
@@ -40,4 +40,5 @@ def end(
     waitpoints.drop_edges(tx, run)
     if run.is_awaited:
         waitpoints.run_ended(tx, moved)
+        batch_progress.item_ended(tx, moved)
     return moved

@@ -136,6 +136,19 @@ def begin(tx: Tx, run: RunRow, data: RunData, transition: Transition, descriptio
     return created
 
 
+def begin_failed(tx: Tx, run: RunRow, data: RunData) -> RunRow:
+    """Write a run that is over before it could begin: no snapshot tells of a life it never had (TR-26)."""
+    ended = run._replace(
+        status=R.SYSTEM_FAILURE.value,
+        execution_status=X.FINISHED.value,
+        is_failed=1,
+        completed_at=tx.now,
+    )
+    runs.insert_run(tx, ended, data)
+    tx.emit(_announcement(ended, Transition.FAIL, None, freed=False, at=tx.now))
+    return ended
+
+
 def move(
     tx: Tx,
     run: RunRow,

@@ -7,6 +7,7 @@
     ├── BadRequest              400  the request itself is malformed
     │   └── StaleSnapshot            a worker names a snapshot that is no longer the newest
     ├── Unprocessable           422  well-formed, but the rules say no
+    │   ├── BatchRefused             items for a batch that does not take them
     │   └── SearchTooSlow            a filter that would look at too much
     ├── LengthRequired          411  a body must say how long it is
     ├── TooLarge                413  a body or a part of it is over its limit
@@ -71,6 +72,10 @@ class StaleSnapshot(BadRequest):
 
 class Unprocessable(Refusal):
     """The request is well-formed, but the rules say no."""
+
+
+class BatchRefused(Unprocessable):
+    """A batch takes no items, or not this one: it is unknown or aborted, or the index is beyond it."""
 
 
 class SearchTooSlow(Unprocessable):

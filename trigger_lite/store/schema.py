@@ -425,7 +425,7 @@ batch = Table(
         unique=True,
     ),
     Index("batch_list", "environment_id", "id"),
-    _partial("batch_unsealed", "seal_by", where="is_sealed = 0"),
+    _partial("batch_unsealed", "seal_by", where="is_sealed = 0 AND completed_at IS NULL"),
 )
 
 batch_item = Table(

@@ -46,6 +46,7 @@ class EndedRow(NamedTuple):
     run_output: str | None
     run_output_type: str | None
     run_error: str | None
+    run_status: str | None
 
 
 _COLUMNS = ", ".join(WaitpointRow._fields)
@@ -101,6 +102,10 @@ _AT_ONCE = 500
 
 def insert_waitpoint(tx: Tx, row: WaitpointRow) -> None:
     tx.insert(_INSERT, row)
+
+
+def insert_waitpoints(tx: Tx, rows: Sequence[WaitpointRow]) -> None:
+    tx.insert_many(_INSERT, rows)
 
 
 def find_waitpoint(tx: Reader, waitpoint_id: str) -> WaitpointRow | None:
@@ -168,6 +173,10 @@ def insert_edge(tx: Tx, edge: EdgeRow) -> None:
     tx.run(_INSERT_EDGE, **edge._asdict())
 
 
+def insert_edges(tx: Tx, edges: Sequence[EdgeRow]) -> None:
+    tx.run_many(_INSERT_EDGE, [edge._asdict() for edge in edges])
+
+
 def list_edges(tx: Reader, run_id: str) -> list[EdgeRow]:
     """What a run waits for, in the order of its batch."""
     return tx.all(_EDGES, run_id=run_id)
@@ -197,7 +206,7 @@ def list_ended(tx: Reader, waitpoint_ids: Sequence[str]) -> list[EndedRow]:
     waitpoint, run = schema.waitpoint, schema.run
     columns = [waitpoint.c[name] for name in WaitpointRow._fields]
     statement = select(
-        *columns, waitpoint.c.output, run.c.output, run.c.output_type, run.c.error
+        *columns, waitpoint.c.output, run.c.output, run.c.output_type, run.c.error, run.c.status
     ).select_from(waitpoint.outerjoin(run, run.c.id == waitpoint.c.completes_run))
     found = []
     for start in range(0, len(waitpoint_ids), _AT_ONCE):
