@@ -25,33 +25,40 @@ if TYPE_CHECKING:
     from trigger_lite.sdk.errors import ApiError as ApiError
     from trigger_lite.sdk.errors import BatchError as BatchError
     from trigger_lite.sdk.errors import BlockingCall as BlockingCall
+    from trigger_lite.sdk.errors import ConcurrentWait as ConcurrentWait
     from trigger_lite.sdk.errors import ConnectionFailed as ConnectionFailed
     from trigger_lite.sdk.errors import DefinitionError as DefinitionError
     from trigger_lite.sdk.errors import NotConfigured as NotConfigured
     from trigger_lite.sdk.errors import OutOfMemory as OutOfMemory
     from trigger_lite.sdk.errors import OutsideRun as OutsideRun
+    from trigger_lite.sdk.errors import ParkedMemoryFull as ParkedMemoryFull
     from trigger_lite.sdk.errors import PayloadError as PayloadError
     from trigger_lite.sdk.errors import RateLimited as RateLimited
     from trigger_lite.sdk.errors import RetryAfter as RetryAfter
     from trigger_lite.sdk.errors import RetryAt as RetryAt
     from trigger_lite.sdk.errors import RunCanceled as RunCanceled
     from trigger_lite.sdk.errors import RunFailed as RunFailed
+    from trigger_lite.sdk.errors import SubtaskError as SubtaskError
+    from trigger_lite.sdk.errors import TokenTimeout as TokenTimeout
     from trigger_lite.sdk.errors import TriggerLiteError as TriggerLiteError
     from trigger_lite.sdk.errors import UnknownOption as UnknownOption
     from trigger_lite.sdk.errors import WaitTimeout as WaitTimeout
     from trigger_lite.sdk.handle import RunHandle as RunHandle
-    from trigger_lite.sdk.inline import Err as Err
-    from trigger_lite.sdk.inline import Ok as Ok
-    from trigger_lite.sdk.inline import Result as Result
     from trigger_lite.sdk.inline import run_inline as run_inline
     from trigger_lite.sdk.logger import Logger as Logger
     from trigger_lite.sdk.logger import get_logger as get_logger
     from trigger_lite.sdk.queues import Queue as Queue
     from trigger_lite.sdk.queues import queue as queue
+    from trigger_lite.sdk.result import Err as Err
+    from trigger_lite.sdk.result import Ok as Ok
+    from trigger_lite.sdk.result import Result as Result
     from trigger_lite.sdk.retry import Retry as Retry
     from trigger_lite.sdk.target import configure as configure
     from trigger_lite.sdk.target import runs as runs
+    from trigger_lite.sdk.target import tokens as tokens
     from trigger_lite.sdk.task import Task as Task
+    from trigger_lite.sdk.tokens import Token as Token
+    from trigger_lite.sdk.wait import wait as wait
 
 # Read on first use: whoever imports only a room of the server does not pay for the SDK, or the reverse.
 _HOMES = {
@@ -63,28 +70,35 @@ _HOMES = {
         "ApiError",
         "BatchError",
         "BlockingCall",
+        "ConcurrentWait",
         "ConnectionFailed",
         "DefinitionError",
         "NotConfigured",
         "OutOfMemory",
         "OutsideRun",
+        "ParkedMemoryFull",
         "PayloadError",
         "RateLimited",
         "RetryAfter",
         "RetryAt",
         "RunCanceled",
         "RunFailed",
+        "SubtaskError",
+        "TokenTimeout",
         "TriggerLiteError",
         "UnknownOption",
         "WaitTimeout",
     ),
     "handle": ("RunHandle",),
-    "inline": ("Err", "Ok", "Result", "run_inline"),
+    "inline": ("run_inline",),
     "logger": ("Logger", "get_logger"),
     "queues": ("Queue", "queue"),
+    "result": ("Err", "Ok", "Result"),
     "retry": ("Retry",),
-    "target": ("configure", "runs"),
+    "target": ("configure", "runs", "tokens"),
     "task": ("Task",),
+    "tokens": ("Token",),
+    "wait": ("wait",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

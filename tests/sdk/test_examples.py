@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.edge import Edge, Reply
 from tests.support.source import ROOT
-from trigger_lite import Err, Ok, run_inline
+from trigger_lite import Err, run_inline
 from trigger_lite.sdk.registry import registry
 
 EXAMPLES = ROOT / "examples"
@@ -88,7 +88,7 @@ def test_a_missing_or_crooked_file_is_told(example: Any, tmp_path: Path) -> None
 @of("flaky")
 def test_the_third_attempt_gets_through(example: Any) -> None:
     outcome = run_inline(example.charge_order, 7, 12.5)
-    assert outcome == Ok("charge-7-run_local", outcome.run)
+    assert outcome.unwrap() == "charge-7-run_local"
     assert outcome.run.attempts == 3
     assert outcome.run.waited_seconds == pytest.approx(1 + 2)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from trigger_lite.protocol.execution import Execution
 from trigger_lite.protocol.metadata import Operation
+from trigger_lite.sdk.channel import Awaited
 from trigger_lite.sdk.local import LocalChannel, local_execution
 
 
@@ -16,6 +17,7 @@ class RecordingChannel:
 
     def __init__(self) -> None:
         self._canceled = threading.Event()
+        self.world = None
         self.told = threading.Event()
         self.lines: list[tuple[str, str, dict[str, Any] | None]] = []
         self.operations: list[tuple[list[Operation], list[Operation], list[Operation]]] = []
@@ -39,6 +41,9 @@ class RecordingChannel:
 
     def tags(self, tags: Sequence[str]) -> None:
         self.names.append(list(tags))
+
+    def wait(self, awaited: Awaited) -> None:
+        awaited.begin()
 
 
 def an_execution(

@@ -34,6 +34,7 @@ from trigger_lite import (
     task,
 )
 from trigger_lite.protocol.runs import RunDetail, RunSummary
+from trigger_lite.sdk.inline import InlineErr, InlineOk
 
 log = get_logger()
 crm = queue("crm", concurrency=5)
@@ -175,7 +176,7 @@ def run_by_run() -> None:
 
 
 def in_tests() -> None:
-    assert_type(run_inline(resize, "u", width=3), Result[bytes])
+    assert_type(run_inline(resize, "u", width=3), InlineOk[bytes] | InlineErr)
     assert_type(run_inline(fetch, "u").unwrap(), dict[str, int])
     match run_inline(sync_contacts, Sync("o")):
         case Ok(output):

@@ -6,6 +6,7 @@ import msgspec
 
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.statuses import ExecutionStatus as X
+from trigger_lite.protocol.statuses import RunStatus, api_status
 from trigger_lite.protocol.times import iso
 from trigger_lite.protocol.waitpoints import CompletedByRun, CompletedWaitpoint, Named, WaitpointKind
 from trigger_lite.protocol.worker import Moved
@@ -59,7 +60,7 @@ def _completed(tx: Reader, row: EndedRow, index: int | None, batch_id: str | Non
         output_is_error=bool(waitpoint.is_error),
         index=index,
         idempotency_key=waitpoint.idempotency_key,
-        completed_by_task_run=_by_run(waitpoint.completes_run, None if index is None else batch_id),
+        completed_by_task_run=_by_run(row, None if index is None else batch_id),
         completed_after=None if waitpoint.due_at is None else iso(waitpoint.due_at),
         completed_by_batch=_named(waitpoint.completes_batch),
         output=output,
@@ -80,8 +81,12 @@ def _result(tx: Reader, row: EndedRow) -> tuple[str | None, str | None]:
     return output, row.run_output_type
 
 
-def _by_run(run_id: str | None, batch_id: str | None) -> CompletedByRun | None:
-    return None if run_id is None else CompletedByRun(run_id, run_id, _named(batch_id))
+def _by_run(row: EndedRow, batch_id: str | None) -> CompletedByRun | None:
+    run_id = row.waitpoint.completes_run
+    if run_id is None:
+        return None
+    status = None if row.run_status is None else api_status(RunStatus(row.run_status))
+    return CompletedByRun(run_id, run_id, _named(batch_id), status=status)
 
 
 def _named(identity: str | None) -> Named | None:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from trigger_lite.protocol.runs import Pagination
+from trigger_lite.protocol.statuses import ApiStatus
 from trigger_lite.protocol.tasks import Key, Tag
 
 TIMEOUT_CODE: Final = "TRIGGER_WAITPOINT_TIMEOUT"
@@ -29,11 +30,15 @@ class Named(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class CompletedByRun(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The run whose end completed a waitpoint, and the batch it was waited for in."""
+    """The run whose end completed a waitpoint, and the batch it was waited for in.
+
+    `status` is how it ended; official clients do not know it and leave it aside.
+    """
 
     id: str
     friendly_id: str
     batch: Named | None = None
+    status: ApiStatus | None = None
 
 
 class CompletedWaitpoint(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):

@@ -1,14 +1,52 @@
-"""What an attempt tells the process that carries it out while it runs."""
+"""What an attempt tells the process that carries it out while it runs, and how it waits."""
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trigger_lite.protocol.metadata import Operation
 
+if TYPE_CHECKING:
+    from trigger_lite.protocol.waitpoints import CompletedWaitpoint
+    from trigger_lite.sdk.local import LocalWorld
+
+
+class Awaited(Protocol):
+    """One wait of a run: how to ask for it, and what ends it.
+
+    `sdk.waiting.wait_in_run` takes one through its wait; each is used once.
+    """
+
+    @property
+    def longest(self) -> float | None:
+        """How many seconds it takes at most; None when nobody can say."""
+        ...
+
+    def begin(self) -> None:
+        """Ask the server to let the run wait; asked again with the same key until it answers.
+
+        Raises ApiError or ConnectionFailed: the run does not wait then.
+        """
+
+    def accept(self, waitpoint: "CompletedWaitpoint") -> None:
+        """Take note, after `begin`, of something that ended; what belongs to another wait is ignored."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it has ended."""
+        ...
+
+    def pretend(self, world: "LocalWorld") -> None:
+        """Be over at once, as a run without a server sees it; instead of all the others."""
+
 
 class RunChannel(Protocol):
-    """The way out of one attempt. Methods may be called from any thread and do not block for long."""
+    """The way out of one attempt. Methods may be called from any thread; only `wait` blocks for long."""
+
+    @property
+    def world(self) -> "LocalWorld | None":
+        """What a run without a server lives in; None for one of a server."""
+        ...
 
     @property
     def canceled(self) -> threading.Event:
@@ -28,3 +66,9 @@ class RunChannel(Protocol):
 
     def tags(self, tags: Sequence[str]) -> None:
         """Add tags to this run."""
+
+    def wait(self, awaited: Awaited) -> None:
+        """Block until `awaited` is over or the run is cancelled. Called by one thread at a time.
+
+        Raises ParkedMemoryFull when this process may not be kept that long, and what `awaited.begin` raises.
+        """

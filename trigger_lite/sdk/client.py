@@ -15,7 +15,8 @@ from trigger_lite.sdk.handle import RunHandle
 from trigger_lite.sdk.options import RunOptions, trigger_options
 from trigger_lite.sdk.payload import JSON
 from trigger_lite.sdk.runs import AsyncRuns, Runs
-from trigger_lite.sdk.transport import Sender
+from trigger_lite.sdk.tokens import AsyncTokens, Tokens
+from trigger_lite.sdk.transport import KeepTrying, Sender
 
 T = TypeVar("T")
 
@@ -85,6 +86,15 @@ class Client:
         return Runs(lambda: self)
 
     @cached_property
+    def tokens(self) -> Tokens:
+        """Wait tokens of this server.
+
+        >>> client.tokens.get("waitpoint_06fd3v").status
+        'COMPLETED'
+        """
+        return Tokens(lambda: self)
+
+    @cached_property
     def aio(self) -> "AsyncClient":
         """The same for async code.
 
@@ -106,8 +116,12 @@ class Client:
             raise PayloadError(f"{task_id}: {error}") from error
         return self.trigger_json(task_id, text, trigger_options(task_id, options))
 
-    def trigger_json(self, task_id: str, payload: str, options: TriggerOptions) -> RunHandle[Any]:
+    def trigger_json(
+        self, task_id: str, payload: str, options: TriggerOptions, *, go_on: KeepTrying | None = None
+    ) -> RunHandle[Any]:
         """Trigger a task with JSON text and options as the protocol has them.
+
+        With `go_on` the request is made until that says no, instead of a few times.
 
         >>> handle = client.trigger_json("resize", '{"width": 100}', TriggerOptions(tags=["cat"]))
         """
@@ -115,7 +129,7 @@ class Client:
         options = msgspec.structs.replace(options, payload_type=JSON)
         body = msgspec.json.encode({"payload": msgspec.Raw(payload.encode()), "options": options})
         path = f"/api/v1/tasks/{quote(task_id, safe='')}/trigger"
-        run = self.request("POST", path, TriggeredRun, body)
+        run = self.request("POST", path, TriggeredRun, body, go_on=go_on)
         return RunHandle(run.id, lambda: self, task=task_id, is_cached=run.is_cached)
 
     def whoami(self) -> Identity:
@@ -128,18 +142,43 @@ class Client:
         return self.request("GET", "/api/v1/whoami", Identity)
 
     def request(
-        self, method: str, path: str, kind: type[T], body: bytes | None = None, *, wait: float = 0.0
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        body: bytes | None = None,
+        *,
+        wait: float = 0.0,
+        go_on: KeepTrying | None = None,
     ) -> T:
         """Return the decoded answer of one request; for endpoints that have no method of their own.
 
-        `wait` is how many seconds the server may take beside the usual.
+        `wait` is how many seconds the server may take beside the usual. A request that fails is made again a
+        few times, or, with `go_on`, until that says no: it waits the seconds it is given.
 
         >>> client.request("GET", "/api/v1/whoami", Identity).slug
         'prod'
         """
-        answer = self._sender.send(method, path, body, wait=wait)
+        return self.request_with_headers(method, path, kind, body, wait=wait, go_on=go_on)[0]
+
+    def request_with_headers(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        body: bytes | None = None,
+        *,
+        wait: float = 0.0,
+        go_on: KeepTrying | None = None,
+    ) -> tuple[T, dict[str, str]]:
+        """Return the decoded answer of one request and its headers, their names in lower case.
+
+        >>> client.request_with_headers("GET", "/api/v1/whoami", Identity)[0].slug
+        'prod'
+        """
+        answer = self._sender.exchange(method, path, body, wait=wait, go_on=go_on)
         try:
-            return msgspec.json.decode(answer, type=kind)
+            return msgspec.json.decode(answer.body, type=kind), answer.headers
         except msgspec.DecodeError as error:
             raise ApiError(200, f"the answer to {method} {path} cannot be read: {error}") from error
 
@@ -169,6 +208,15 @@ class AsyncClient:
         ...     return (await client.aio.runs.get(run_id)).status
         """
         return self._client.runs.aio
+
+    @property
+    def tokens(self) -> AsyncTokens:
+        """Wait tokens of this server.
+
+        >>> async def status(token_id: str) -> str:
+        ...     return (await client.aio.tokens.get(token_id)).status
+        """
+        return self._client.tokens.aio
 
     async def trigger(
         self, task_id: str, payload: Any = None, **options: Unpack[RunOptions]

@@ -1,13 +1,14 @@
 """The run that this code belongs to."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from trigger_lite.protocol.tasks import MAX_TAGS
-from trigger_lite.sdk.errors import OutsideRun
+from trigger_lite.sdk.errors import ConcurrentWait, OutsideRun
 from trigger_lite.sdk.metadata import MetadataBuffer, RunMetadata
 
 if TYPE_CHECKING:
@@ -74,6 +75,26 @@ class RunTags:
         return f"RunTags({self._names()})"
 
 
+class RunWaits:
+    """The waits of one attempt: one at a time, and how long all of them took."""
+
+    def __init__(self) -> None:
+        self._one = threading.Lock()
+        self.seconds = 0.0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Wait in here; raises ConcurrentWait while another wait goes on (WP-11)."""
+        if not self._one.acquire(blocking=False):
+            raise ConcurrentWait("this run waits already: wait for one thing after the other")
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - began
+            self._one.release()
+
+
 class Ctx:
     """What a task may know of its run. Ask for it by a parameter `ctx: Ctx`, the first or the last one.
 
@@ -85,9 +106,10 @@ class Ctx:
     '2030-01, attempt 1'
     """
 
-    def __init__(self, execution: "Execution", channel: "RunChannel") -> None:
+    def __init__(self, execution: "Execution", channel: "RunChannel", waits: RunWaits | None = None) -> None:
         self._execution = execution
-        self._channel = channel
+        self.channel: Final = channel
+        self.waits: Final = waits or RunWaits()
         self._tags = list(execution.run.tags)
         self.metadata_buffer: Final = MetadataBuffer(channel, execution.run.metadata or {})
         self._metadata = RunMetadata(lambda: self.metadata_buffer)
@@ -160,17 +182,17 @@ class Ctx:
         >>> ctx.canceled
         False
         """
-        return self._channel.canceled.is_set()
+        return self.channel.canceled.is_set()
 
     def log(self, level: str, message: str, attributes: dict[str, object] | None) -> None:
         """Pass on one log line of the run; `get_logger()` is the pleasant way."""
-        self._channel.log(level, message, attributes)
+        self.channel.log(level, message, attributes)
 
     def _add_tags(self, names: tuple[str, ...]) -> None:
         new = [name for name in check_tags(names) if name not in self._tags]
         self._tags = check_tags([*self._tags, *new])
         if new:
-            self._channel.tags(new)
+            self.channel.tags(new)
 
 
 class ActiveAttempts:

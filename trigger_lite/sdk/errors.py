@@ -225,6 +225,57 @@ def _reason(error: "RunError | None") -> str:
     return api_error(error).message
 
 
+class SubtaskError(TriggerLiteError):
+    """A run that this run waited for ended without a result: `run_id`, `task`, and why as `cause`.
+
+    >>> match resize.trigger_and_wait("https://example.com/missing.png", 100):
+    ...     case Err(error):
+    ...         print(error.task, error.run_id, error.cause.status)
+    resize run_failed FAILED
+    """
+
+    def __init__(self, run_id: str, task: str, cause: RunFailed) -> None:
+        super().__init__(str(cause))
+        self.run_id = run_id
+        self.task = task
+        self.cause = cause
+        self.__cause__ = cause
+
+
+class TokenTimeout(TriggerLiteError, TimeoutError):
+    """Nobody completed a token within its timeout; `token_id` says which.
+
+    >>> wait.for_token("waitpoint_late").unwrap()
+    Traceback (most recent call last):
+    trigger_lite.sdk.errors.TokenTimeout: nobody completed waitpoint_late within its timeout
+    """
+
+    def __init__(self, token_id: str) -> None:
+        super().__init__(f"nobody completed {token_id} within its timeout")
+        self.token_id = token_id
+
+
+class ConcurrentWait(TriggerLiteError, RuntimeError):
+    """A run waits for one thing at a time, and was asked to wait for a second; the run fails.
+
+    >>> async def both() -> None:
+    ...     await wait.aio.for_("1m")  # one after the other, not by asyncio.gather
+    ...     await wait.aio.for_("2m")
+    """
+
+
+class ParkedMemoryFull(TriggerLiteError):
+    """A long wait was refused, because the runs that wait on this worker hold too much memory already.
+
+    A run that waits keeps its process. The message names what they hold and the worker's setting for it.
+
+    >>> try:
+    ...     wait.for_("1d")
+    ... except ParkedMemoryFull as error:
+    ...     raise RetryAfter("1d") from error  # holds no process meanwhile
+    """
+
+
 class RunControl(TriggerLiteError):
     """Raised by task code to say what happens next.
 

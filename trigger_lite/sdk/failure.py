@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from trigger_lite.protocol.run_errors import MAX_TEXT, BuiltInError, Cause, ErrorCode, InternalError, RunError
-from trigger_lite.sdk.errors import OutOfMemory
+from trigger_lite.sdk.errors import ConcurrentWait, OutOfMemory
 
 _PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 _MAX_CAUSES: Final = 5
@@ -19,6 +19,8 @@ def run_error(error: BaseException, fn: Callable[..., Any]) -> RunError:
     stack = stack_trace(error, fn)
     if isinstance(error, MemoryError | OutOfMemory):
         return InternalError(ErrorCode.TASK_PROCESS_OOM_KILLED, _message(error) or "out of memory", stack)
+    if isinstance(error, ConcurrentWait):
+        return InternalError(ErrorCode.TASK_DID_CONCURRENT_WAIT, _message(error), stack)
     causes = [
         Cause(message=_message(cause), name=type(cause).__name__, stack_trace=stack_trace(cause, fn))
         for cause in _causes(error)

@@ -174,18 +174,20 @@ def idempotency_key(key: str) -> tuple[str, IdempotencyKeyOptions | None]:
     return hashed, IdempotencyKeyOptions(key=key, scope="run")
 
 
-def _delay(subject: str, value: Duration | datetime) -> str:
+def option_moment(subject: str, name: str, value: Duration | datetime) -> str:
+    """Return a moment as the wire has it: a duration from now, or a date."""
     if isinstance(value, datetime):
         if value.utcoffset() is None:
-            raise DefinitionError(f"{subject}: delay: {value!r} has no time zone; use datetime.now(UTC)")
+            raise DefinitionError(f"{subject}: {name}: {value!r} has no time zone; use datetime.now(UTC)")
         return iso(round(value.timestamp() * 1000))
-    seconds = option_seconds(subject, "delay", value)
+    seconds = option_seconds(subject, name, value)
     if seconds == int(seconds):
         return format_duration(int(seconds))
     return iso(round((time.time() + seconds) * 1000))  # the wire's durations know no fractions
 
 
-def _key_ttl(subject: str, value: Duration) -> str:
+def option_key_life(subject: str, value: Duration) -> str:
+    """Return how long an idempotency key is remembered, in whole seconds as the wire has them."""
     return f"{math.ceil(option_seconds(subject, 'idempotency_key_ttl', value))}s"
 
 
@@ -208,12 +210,12 @@ def _metadata(subject: str, value: dict[str, Any]) -> Any:
 
 
 _WIRE: Final[dict[str, tuple[str, Callable[[str, Any], Any]]]] = {
-    "delay": ("delay", _delay),
+    "delay": ("delay", lambda who, value: option_moment(who, "delay", value)),
     "ttl": ("ttl", option_ttl),
     "tags": ("tags", option_tags),
     "key": ("concurrency_key", lambda _, value: value),
     "idempotency_key": ("idempotency_key", lambda _, value: value),
-    "idempotency_key_ttl": ("idempotency_key_ttl", _key_ttl),
+    "idempotency_key_ttl": ("idempotency_key_ttl", option_key_life),
     "queue": ("queue", lambda _, value: QueueOption(name=option_queue(value).name)),
     "priority": ("priority", _priority),
     "max_attempts": ("max_attempts", _attempts),

@@ -9,15 +9,15 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from trigger_lite.protocol.durations import Duration, duration_seconds, format_duration
+from trigger_lite.protocol.durations import Duration, duration_seconds
 from trigger_lite.protocol.runs import RunDetail, RunPage, RunResult, RunSummary
 from trigger_lite.protocol.statuses import ApiStatus
 from trigger_lite.protocol.tasks import TriggeredRun
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
 from trigger_lite.sdk.codec import to_json
-from trigger_lite.sdk.errors import DefinitionError, PayloadError, RunCanceled, RunFailed, WaitTimeout
+from trigger_lite.sdk.errors import PayloadError, RunCanceled, RunFailed, WaitTimeout
+from trigger_lite.sdk.filters import filter_query
 from trigger_lite.sdk.handle import RunHandle
-from trigger_lite.sdk.options import check_options
 from trigger_lite.sdk.output import decode_output
 from trigger_lite.sdk.payload import JSON
 
@@ -260,20 +260,7 @@ class Runs:
 
 
 def _query(filters: RunFilter) -> dict[str, str]:
-    check_options("runs.list", filters, RunFilter)
-    return {_FILTERS[name]: _filter_text(name, value) for name, value in filters.items()}
-
-
-def _filter_text(name: str, value: Any) -> str:
-    if name in ("since", "until"):
-        if value.utcoffset() is None:
-            raise DefinitionError(f"runs.list: {name}: {value!r} has no time zone; use datetime.now(UTC)")
-        return str(round(value.timestamp() * 1000))
-    if name == "period":
-        return format_duration(round(duration_seconds(value)))
-    if name == "test":
-        return "true" if value else "false"
-    return value if isinstance(value, str) else ",".join(value)
+    return filter_query("runs.list", filters, RunFilter, _FILTERS)
 
 
 class AsyncRuns:

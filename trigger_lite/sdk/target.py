@@ -14,6 +14,7 @@ import msgspec
 from trigger_lite.sdk.client import Client
 from trigger_lite.sdk.errors import NotConfigured
 from trigger_lite.sdk.runs import Runs
+from trigger_lite.sdk.tokens import Tokens
 
 _HELP: Final = (
     "call configure(url=…, key=…), set TRIGGER_LITE_URL and TRIGGER_LITE_KEY, "
@@ -108,3 +109,5 @@ def configure(*, url: str | None = None, key: str | None = None) -> None:
 
 runs: Final = Runs(default_client)
 """Runs of the configured server's environment."""
+tokens: Final = Tokens(default_client)
+"""Wait tokens of the configured server's environment."""

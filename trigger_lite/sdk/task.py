@@ -26,7 +26,9 @@ from trigger_lite.sdk.triggering import AsyncBoundTask, BoundTask, Item
 
 if TYPE_CHECKING:
     from trigger_lite.protocol.manifest import QueueManifest, TaskManifest
+    from trigger_lite.sdk.errors import SubtaskError
     from trigger_lite.sdk.handle import RunHandle
+    from trigger_lite.sdk.result import Err, Ok
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -151,6 +153,21 @@ class Task(Generic[P, R]):
         42
         """
         return self._bound.trigger(*args, **kwargs)
+
+    def trigger_and_wait(self, *args: P.args, **kwargs: P.kwargs) -> "Ok[R] | Err[SubtaskError]":
+        """Trigger a run as a child of the current one, wait for its end, and return how it ended.
+
+        Meanwhile this run's slot is free, its process is kept. Raises OutsideRun where there is no run,
+        RunCanceled when this run is cancelled, ParkedMemoryFull when its worker has no memory for one more
+        that waits, and what `trigger` raises.
+
+        >>> @task
+        ... def quadruple(number: int) -> int:
+        ...     return 2 * double.trigger_and_wait(number).unwrap()
+        >>> run_inline(quadruple, 21).unwrap()
+        84
+        """
+        return self._bound.trigger_and_wait(*args, **kwargs)
 
     def with_(self, **options: Unpack[RunOptions]) -> "BoundTask[P, R]":
         """Return this task with options for the runs triggered through it.

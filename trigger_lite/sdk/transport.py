@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 API_VERSION: Final = "2025-07-16"
 _FIRST_DELAY: Final = 0.25
 _LONGEST_DELAY: Final = 8.0
+_DOUBLINGS: Final = 5
 _LONGEST_RESET: Final = 60.0
 _MAX_IDLE: Final = 16
+
+KeepTrying = Callable[[float], bool]
+"""Waits so many seconds, and tells whether to make another attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,33 +100,50 @@ class Sender:
         self._pool = ConnectionPool(parts)
 
     def send(self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0) -> bytes:
-        """Return the body of a 2xx answer; `wait` is how many seconds the server may take beside the usual.
+        """Return the body of a 2xx answer; raises like `exchange`."""
+        return self.exchange(method, path, body, wait=wait).body
 
-        Network errors, 408, 429 and 5xx are retried. Raises ConnectionFailed, RateLimited or ApiError.
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        wait: float = 0.0,
+        go_on: KeepTrying | None = None,
+    ) -> Answer:
+        """Return a 2xx answer; `wait` is how many seconds the server may take beside the usual.
+
+        Network errors, 408, 429 and 5xx are retried, as often as this sender was told or as `go_on` says.
+        Raises ConnectionFailed, RateLimited or ApiError.
         """
         headers = self._headers()
         attempt = 0
         while True:
             attempt += 1
-            failure, delay = self._attempt(method, path, body, headers, wait)
-            if isinstance(failure, bytes):
-                return failure
-            if delay is None or attempt >= self._attempts:
-                raise failure
-            self._sleep(max(delay, min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (attempt - 1))))
+            answer, delay = self._attempt(method, path, body, headers, wait)
+            if isinstance(answer, Answer):
+                return answer
+            if delay is None or (go_on is None and attempt >= self._attempts):
+                raise answer
+            pause = max(delay, min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(attempt - 1, _DOUBLINGS)))
+            if go_on is None:
+                self._sleep(pause)
+            elif not go_on(pause):
+                raise answer
 
     def _attempt(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], wait: float
-    ) -> tuple[bytes | Exception, float | None]:
-        """Return the body, or the error and after how many seconds another attempt makes sense."""
+    ) -> tuple[Answer | Exception, float | None]:
+        """Return the answer, or the error and after how many seconds another attempt makes sense."""
         from http.client import HTTPException
 
         try:
-            answer = self._exchange(method, path, body, headers, self._timeout + wait)
+            answer = self._try(method, path, body, headers, self._timeout + wait)
         except (OSError, HTTPException) as error:
             return ConnectionFailed(f"{self.url} does not answer: {str(error) or type(error).__name__}"), 0.0
         if 200 <= answer.status < 300:
-            return answer.body, None
+            return answer, None
         return _refusal(answer)
 
     def _headers(self) -> dict[str, str]:
@@ -135,7 +156,7 @@ class Sender:
             "x-trigger-request-idempotency-key": os.urandom(16).hex(),
         }
 
-    def _exchange(
+    def _try(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float
     ) -> Answer:
         from http.client import HTTPException

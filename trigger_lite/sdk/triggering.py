@@ -11,7 +11,9 @@ from trigger_lite.sdk.errors import BatchError
 from trigger_lite.sdk.options import RunOptions, option_tags, trigger_options
 
 if TYPE_CHECKING:
+    from trigger_lite.sdk.errors import SubtaskError
     from trigger_lite.sdk.handle import RunHandle
+    from trigger_lite.sdk.result import Err, Ok
     from trigger_lite.sdk.task import Task
 
 P = ParamSpec("P")
@@ -66,6 +68,21 @@ class BoundTask(Generic[P, R]):
         """
         refuse_in_event_loop(f"{self.task.__name__}.trigger(…)", f"await {self.task.__name__}.aio.trigger(…)")
         return send(self.task, self.task.codec.encode(args, kwargs), self.wire_options(self.options))
+
+    def trigger_and_wait(self, *args: P.args, **kwargs: P.kwargs) -> "Ok[R] | Err[SubtaskError]":
+        """Trigger a run as a child of the current one and wait for its end; see `Task.trigger_and_wait`.
+
+        >>> resize.with_(tags=["cat"]).trigger_and_wait("https://example.com/cat.png", 100).unwrap()
+        4096
+        """
+        name = self.task.__name__
+        refuse_in_event_loop(f"{name}.trigger_and_wait(…)", f"await {name}.aio.trigger_and_wait(…)")
+        from trigger_lite.sdk.children import trigger_and_wait
+        from trigger_lite.sdk.waiting import running
+
+        context = running(f"{name}.trigger_and_wait(…)")
+        payload = self.task.codec.encode(args, kwargs)
+        return trigger_and_wait(context, self.task, payload, self.wire_options(self.options))
 
     def item(self, *args: P.args, **kwargs: P.kwargs) -> Item[R]:
         """Return one item for `batch_trigger`, with these options.
@@ -143,6 +160,14 @@ class AsyncBoundTask(Generic[P, R]):
         ...     return (await resize.aio.trigger("https://example.com/cat.png", 100)).id
         """
         return await in_thread(self._bound.trigger, *args, **kwargs)
+
+    async def trigger_and_wait(self, *args: P.args, **kwargs: P.kwargs) -> "Ok[R] | Err[SubtaskError]":
+        """Trigger a run as a child of the current one and wait for its end; see `Task.trigger_and_wait`.
+
+        >>> async def thumbnail(url: str) -> int:
+        ...     return (await resize.aio.trigger_and_wait(url, 100)).unwrap()
+        """
+        return await in_thread(self._bound.trigger_and_wait, *args, **kwargs)
 
     async def batch_trigger(self, items: Iterable[Item[R] | Any]) -> "list[RunHandle[R]]":
         """Trigger a run for each item; see `Task.batch_trigger`.
