@@ -4,35 +4,51 @@ import doctest
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 import trigger_lite
 from tests.support.answers import a_page, a_run
 from tests.support.edge import Edge, Reply, Request
-from trigger_lite import AbortTaskRun, Client, Ctx, RunHandle, current, metadata, run_inline, task
+from trigger_lite import AbortTaskRun, Client, Ctx, RunHandle, current, metadata, run_inline, task, wait
+from trigger_lite.protocol.run_errors import StringError
 from trigger_lite.protocol.tasks import TriggerOptions
+from trigger_lite.protocol.waitpoints import CompletedByRun, CompletedWaitpoint, WaitpointKind
 from trigger_lite.sdk import client as client_module
 from trigger_lite.sdk import handle as handle_module
-from trigger_lite.sdk import inline, options, runs, triggering
+from trigger_lite.sdk import inline, options, runs, tokens, triggering
+from trigger_lite.sdk import wait as wait_module
+from trigger_lite.sdk.context import enter_context
 from trigger_lite.sdk.local import LocalChannel, local_execution
 
 # Reached from public names, though not imported by them.
 _REACHED = (
     client_module.AsyncClient,
     handle_module.AsyncRunHandle,
+    inline.InlineErr,
+    inline.InlineOk,
     inline.InlineRun,
     options.RunOptions,
     options.TaskOptions,
     runs.AsyncRuns,
     runs.RunFilter,
     runs.Runs,
+    tokens.AsyncTokens,
+    tokens.TokenDetail,
+    tokens.TokenFilter,
+    tokens.TokenOptions,
+    tokens.Tokens,
     triggering.AsyncBoundTask,
     triggering.BoundTask,
     triggering.Item,
+    wait_module.AsyncWait,
+    wait_module.Wait,
 )
 # Between the parts of the SDK, though without an underscore.
 _INTERNAL = {
@@ -42,6 +58,7 @@ _INTERNAL = {
     "Runs.finished_result",
     "Runs.log_page",
     "AsyncRuns.typed_result",
+    "Tokens.page",
     "Task.codec",
     "Task.invoke",
     "Task.returns",
@@ -86,6 +103,37 @@ def test_nothing_internal_is_listed_that_is_not_there() -> None:
 
 # ---- the world that the examples speak of ---------------------------------------------------------------
 
+# Examples of what only a run can do, beside those of `wait` itself.
+_IN_A_RUN = {"Ok", "ParkedMemoryFull", "SubtaskError", "TokenTimeout", "BoundTask.trigger_and_wait"}
+
+
+@dataclass
+class Approval:
+    approved: bool
+    by: str
+
+
+class ExampleWorld(inline.InlineWorld):
+    """Children that all return 4096 unless their picture is missing, and a token that nobody completed."""
+
+    def run_child(self, task: Any, payload: str) -> CompletedWaitpoint:
+        failed = "missing" in payload
+        run_id = "run_failed" if failed else "run_06fd3v"
+        return CompletedWaitpoint(
+            id="waitpoint_1",
+            friendly_id="waitpoint_1",
+            type=WaitpointKind.RUN,
+            completed_at="",
+            output_is_error=failed,
+            completed_by_task_run=CompletedByRun(run_id, run_id),
+            output=msgspec.json.encode(StringError("no such picture")).decode() if failed else "4096",
+        )
+
+    def end_of_token(self, token_id: str) -> CompletedWaitpoint:
+        if token_id != "waitpoint_late":
+            self.complete_token(token_id, '{"approved": true, "by": "Ada"}')
+        return super().end_of_token(token_id)
+
 
 def serve(edge: Edge) -> None:
     """Runs that are finished at once: `double` doubles, everything else returns 4096."""
@@ -114,6 +162,19 @@ def serve(edge: Edge) -> None:
     edge.on("POST", "/api/v1/runs/.*/replay", Reply(body={"id": "run_06fd3w"}))
     whoami = {**identity, "project": project, "organization": organization}
     edge.on("GET", "/api/v1/whoami", Reply(body=whoami))
+    serve_tokens(edge)
+
+
+def serve_tokens(edge: Edge) -> None:
+    """One token, completed by Ada."""
+    made = {"id": "waitpoint_06fd3v", "isCached": False, "url": f"{edge.url}/callback"}
+    token = {"id": made["id"], "url": made["url"], "createdAt": "2030-01-01T00:00:00.000Z"}
+    done = {"status": "COMPLETED", "output": '{"approved": true, "by": "Ada"}'}
+    path = "/api/v1/waitpoints/tokens"
+    edge.on("POST", path, Reply(body=made, headers={"x-trigger-jwt": "public"}))
+    edge.on("POST", f"{path}/.*/complete", Reply(body={"success": True}))
+    edge.on("GET", f"{path}/waitpoint_.*", Reply(body={**token, **done, "outputType": "application/json"}))
+    edge.on("GET", path, Reply(body={"data": [{**token, "status": "WAITING"}], "pagination": {}}))
 
 
 @task
@@ -129,6 +190,12 @@ def resize(url: str, width: int = 100) -> int:
 @task
 def abort(reason: str) -> None:
     raise AbortTaskRun(reason)
+
+
+@task
+def publish(post: str) -> str:
+    approval = wait.for_token("waitpoint_06fd3v", type=Approval).unwrap()
+    return f"published by {approval.by}"
 
 
 @task
@@ -152,12 +219,15 @@ def world(edge: Edge, client: Client) -> dict[str, Any]:
         "asyncio": __import__("asyncio"),
         "client": client,
         "ctx": Ctx(execution, LocalChannel()),
+        "waiting": Ctx(execution, LocalChannel(ExampleWorld([]))),
         "log": trigger_lite.get_logger("examples"),
         "handle": RunHandle("run_06fd3v", lambda: client, task="resize"),
         "double": double,
         "resize": resize,
         "abort": abort,
         "import_csv": import_csv,
+        "publish": publish,
+        "Approval": Approval,
     }
 
 
@@ -183,7 +253,9 @@ def test_an_example_runs_and_gives_what_it_shows(name: str, world: dict[str, Any
     example.globs = world
     report: list[str] = []
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
-    results = runner.run(example, out=report.append)
+    in_a_run = name in _IN_A_RUN or name.partition(".")[0] in ("wait", "Wait")
+    with enter_context(world["waiting"]) if in_a_run else nullcontext():
+        results = runner.run(example, out=report.append)
     assert results.failed == 0, "".join(report)
 
 
