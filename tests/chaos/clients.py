@@ -1,0 +1,143 @@
+"""Clients that ask for all kinds of things, and ask again like real ones when no answer comes."""
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from tests.chaos.journal import Journal, Trigger
+from trigger_lite import ApiError, Client, ConnectionFailed
+from trigger_lite.sdk.options import RunOptions
+
+_ATTEMPTS: Final = (6, 1, 6, 2)
+"""How often a client asks before it gives up, by its number: some are patient, some are not."""
+_BUSY: Final = 503
+_SHARED_KEYS: Final = 40
+
+
+class ChaosClient(threading.Thread):
+    """One client: does one thing after the other until it is told to stop."""
+
+    def __init__(self, number: int, *, seed: int, url: str, key: str, rate: float, journal: Journal) -> None:
+        super().__init__(name=f"client {number}", daemon=True)
+        self.stop = threading.Event()
+        self.chance = random.Random(f"{seed}-{number}")
+        self.client = Client(url, key, attempts=_ATTEMPTS[number % len(_ATTEMPTS)], timeout=10)
+        self.journal = journal
+        self._number = number
+        self._rate = rate
+        self._made = 0
+
+    def run(self) -> None:
+        acts, weights = zip(*_ACTS, strict=True)
+        while not self.stop.wait(self.chance.expovariate(self._rate)):
+            (act,) = self.chance.choices(acts, weights)
+            try:
+                act(self)
+            except Exception as error:
+                self.journal.surprised(f"{act.__name__}: {type(error).__name__}: {error}")
+        self.client.close()
+
+    def ask(self, request: Callable[[], Any]) -> Any | None:
+        """Return the answer, or None when there was none in spite of all retries."""
+        try:
+            return request()
+        except ConnectionFailed:
+            return None
+        except ApiError as error:
+            if error.status != _BUSY:
+                raise
+            return None
+
+    def trigger(
+        self, task: str, options: RunOptions | None = None, *, may_expire: bool = False, **payload: Any
+    ) -> None:
+        """Trigger a task with a payload that has a name of its own."""
+        self._made += 1
+        name = f"{self._number}-{self._made}"
+        wanted: RunOptions = {} if options is None else options
+        handle = self.ask(lambda: self.client.trigger(task, {"name": name, **payload}, **wanted))
+        run_id = None if handle is None else handle.id
+        key = wanted.get("idempotency_key")
+        self.journal.triggered(Trigger(name, task, run_id, key, may_expire))
+
+
+# ---- what clients do --------------------------------------------------------------------------------
+
+
+def plain(client: ChaosClient) -> None:
+    client.trigger("work", ms=client.chance.choice([0, 0, 0, 20, 200]))
+
+
+def slow(client: ChaosClient) -> None:
+    client.trigger("work", ms=client.chance.randint(500, 3000))
+
+
+def keyed(client: ChaosClient) -> None:
+    """Several clients use the same keys."""
+    key = f"order-{client.chance.randrange(_SHARED_KEYS)}"
+    client.trigger("work", {"idempotency_key": key}, ms=20)
+
+
+def delayed(client: ChaosClient) -> None:
+    client.trigger("work", {"delay": client.chance.randint(1, 8)}, ms=0)
+
+
+def urgent(client: ChaosClient) -> None:
+    client.trigger("narrow", {"priority": client.chance.randint(1, 60)}, ms=50)
+
+
+def in_lanes(client: ChaosClient) -> None:
+    client.trigger("narrow", {"key": client.chance.choice("abc")}, ms=30)
+
+
+def short_lived(client: ChaosClient) -> None:
+    client.trigger("narrow", {"ttl": client.chance.randint(1, 3)}, may_expire=True, ms=100)
+
+
+def flaky(client: ChaosClient) -> None:
+    client.trigger("flaky", failures=client.chance.choice([1, 1, 2]))
+
+
+def doomed(client: ChaosClient) -> None:
+    client.trigger("doomed")
+
+
+def crashing(client: ChaosClient) -> None:
+    client.trigger("crashing")
+
+
+def cancel(client: ChaosClient) -> None:
+    run_id = client.journal.some_run(0.8 + client.chance.random() / 5)
+    if run_id is not None:
+        client.journal.canceled(run_id, answered=client.ask(lambda: _cancel(client, run_id)) is not None)
+
+
+def _cancel(client: ChaosClient, run_id: str) -> bool:
+    client.client.runs.cancel(run_id)
+    return True
+
+
+def replay(client: ChaosClient) -> None:
+    run_id = client.journal.some_run(client.chance.random())
+    if run_id is not None:
+        handle = client.ask(lambda: client.client.runs.replay(run_id))
+        client.journal.replayed(run_id, None if handle is None else handle.id)
+
+
+def look(client: ChaosClient) -> None:
+    run_id = client.journal.some_run(client.chance.random())
+    if run_id is not None:
+        run = client.ask(lambda: client.client.runs.get(run_id))
+        if run is not None and run.is_completed:
+            client.journal.saw(run_id, run.status)
+
+
+def browse(client: ChaosClient) -> None:
+    client.ask(lambda: [run.id for run, _ in zip(client.client.runs.list(), range(60), strict=False)])
+
+
+_ACTS: Final[list[tuple[Callable[[ChaosClient], None], int]]] = [
+    (plain, 8), (slow, 2), (keyed, 3), (delayed, 2), (urgent, 2), (in_lanes, 3), (short_lived, 1),
+    (flaky, 2), (doomed, 1), (crashing, 1), (cancel, 2), (replay, 1), (look, 3), (browse, 1),
+]  # fmt: skip
