@@ -5,7 +5,7 @@
 42
 """
 
-from trigger_lite.sdk.inline import InlineRun, run_inline
-from trigger_lite.sdk.result import Err, Ok, Result
+from trigger_lite.sdk.inline import run_inline
+from trigger_lite.sdk.result import Err, InlineRun, Ok, Result
 
 __all__ = ["Err", "InlineRun", "Ok", "Result", "run_inline"]

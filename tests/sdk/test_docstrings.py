@@ -22,7 +22,7 @@ from trigger_lite.protocol.tasks import TriggerOptions
 from trigger_lite.protocol.waitpoints import CompletedByRun, CompletedWaitpoint, WaitpointKind
 from trigger_lite.sdk import client as client_module
 from trigger_lite.sdk import handle as handle_module
-from trigger_lite.sdk import inline, options, runs, tokens, triggering
+from trigger_lite.sdk import inline, options, result, runs, tokens, triggering
 from trigger_lite.sdk import wait as wait_module
 from trigger_lite.sdk.context import enter_context
 from trigger_lite.sdk.local import LocalChannel, local_execution
@@ -31,9 +31,7 @@ from trigger_lite.sdk.local import LocalChannel, local_execution
 _REACHED = (
     client_module.AsyncClient,
     handle_module.AsyncRunHandle,
-    inline.InlineErr,
-    inline.InlineOk,
-    inline.InlineRun,
+    result.InlineRun,
     options.RunOptions,
     options.TaskOptions,
     runs.AsyncRuns,

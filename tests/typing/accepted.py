@@ -22,7 +22,10 @@ from trigger_lite import (
     RetryAt,
     RunFailed,
     RunHandle,
+    SubtaskError,
     Task,
+    Token,
+    TokenTimeout,
     configure,
     current,
     get_logger,
@@ -32,9 +35,12 @@ from trigger_lite import (
     runs,
     tags,
     task,
+    tokens,
+    wait,
 )
 from trigger_lite.protocol.runs import RunDetail, RunSummary
-from trigger_lite.sdk.inline import InlineErr, InlineOk
+from trigger_lite.protocol.waitpoints import TokenView
+from trigger_lite.sdk.tokens import TokenDetail
 
 log = get_logger()
 crm = queue("crm", concurrency=5)
@@ -175,9 +181,51 @@ def run_by_run() -> None:
     assert_type(client.trigger("other", {"a": 1}, delay="1h", tags="t"), RunHandle[Any])
 
 
+@task
+def parent(ctx: Ctx) -> int:
+    child = resize.trigger_and_wait("u", width=3)
+    assert_type(child, Ok[bytes] | Err[SubtaskError])
+    assert_type(child.unwrap(), bytes)
+    assert_type(resize.with_(delay="1h").trigger_and_wait("u").unwrap(), bytes)
+    match sync_contacts.trigger_and_wait(Sync("o")):
+        case Ok(output):
+            return output
+        case Err(error):
+            assert_type(error, SubtaskError)
+            raise error.cause
+
+
+def child_of_any_kind() -> Result[bytes]:
+    return resize.trigger_and_wait("u")
+
+
+async def parent_in_async_code() -> None:
+    assert_type((await fetch.aio.trigger_and_wait("u")).unwrap(), dict[str, int])
+    await wait.aio.for_("30s")
+    assert_type(await wait.aio.for_token("waitpoint_1", type=Sync), Ok[Sync] | Err[TokenTimeout])
+    token = await tokens.aio.create(type=Sync, tags="org_42")
+    await tokens.aio.complete(token, Sync("o"))
+    assert_type(tokens.aio.list(tags=["a"]), AsyncIterator[TokenView])
+
+
+def waits(when: datetime) -> None:
+    wait.for_("1h30m")
+    wait.for_(timedelta(minutes=5))
+    wait.until(when, past="raise")
+    token = tokens.create(timeout="1d", type=Sync, idempotency_key="k")
+    assert_type(token, Token[Sync])
+    assert_type(wait.for_token(token), Ok[Sync] | Err[TokenTimeout])
+    assert_type(wait.for_token(token.id, type=Sync).unwrap(), Sync)
+    assert_type(wait.for_token(tokens.create(timeout=when)).unwrap(), Any)
+    tokens.complete(token.id, {"org": "o"})
+    assert_type(tokens.get(token.id), TokenDetail)
+    assert_type(tokens.list(status="WAITING", period="1d"), Iterator[TokenView])
+
+
 def in_tests() -> None:
-    assert_type(run_inline(resize, "u", width=3), InlineOk[bytes] | InlineErr)
+    assert_type(run_inline(resize, "u", width=3), Ok[bytes] | Err[RunFailed])
     assert_type(run_inline(fetch, "u").unwrap(), dict[str, int])
+    assert_type(run_inline.with_(tokens=[Sync("o")])(resize, "u").run.attempts, int)
     match run_inline(sync_contacts, Sync("o")):
         case Ok(output):
             assert_type(output, int)

@@ -4,7 +4,6 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
@@ -23,53 +22,11 @@ from trigger_lite.sdk.errors import RunFailed
 from trigger_lite.sdk.local import LOCAL_RUN, LocalChannel, local_execution
 from trigger_lite.sdk.output import decode_output
 from trigger_lite.sdk.payload import JSON
-from trigger_lite.sdk.result import Err, Ok
+from trigger_lite.sdk.result import Err, InlineRun, Ok
 from trigger_lite.sdk.task import Task
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
-S = TypeVar("S")
-
-
-@dataclass(frozen=True, slots=True)
-class InlineRun:
-    """What a run did beside its result: attempts, seconds it would have waited, metadata, tags, log lines.
-
-    >>> run_inline(import_csv, "contacts.csv").run.metadata["rows"]
-    120
-    """
-
-    attempts: int
-    waited_seconds: float
-    metadata: dict[str, Any] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
-    logs: tuple[tuple[str, str, dict[str, Any]], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class InlineOk(Ok[R]):
-    """An `Ok` with what there is to know of the `run`.
-
-    >>> run_inline(double, 21).run.attempts
-    1
-    """
-
-    run: InlineRun = field(kw_only=True, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class InlineErr(Err[RunFailed]):
-    """An `Err` with what there is to know of the `run`.
-
-    >>> run_inline(abort, "no such customer").run.attempts
-    1
-    """
-
-    run: InlineRun = field(kw_only=True, compare=False)
-
-
-InlineResult = InlineOk[S] | InlineErr
-"""How an inline run ended: `Ok(output)` or `Err(error)`, each with a `run`."""
+R = TypeVar("R")
 
 
 class InlineWorld:
@@ -179,7 +136,7 @@ class RunInline:
         """
         return RunInline(tuple(tokens))
 
-    def __call__(self, task: Task[P, S], /, *args: P.args, **kwargs: P.kwargs) -> InlineResult[S]:
+    def __call__(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Ok[R] | Err[RunFailed]:
         """Run a task here as a worker would: payload and result through JSON, retries made at once.
 
         Delays between attempts and waits pass on a fake clock; a run that is triggered and waited for runs
@@ -190,12 +147,12 @@ class RunInline:
         payload = task.codec.encode(args, kwargs)
         completion, story = InlineWorld(self._answers).run(task, payload, LOCAL_RUN)
         if completion.ok:
-            output: S = decode_output(completion.output, completion.output_type, task.returns)
-            return InlineOk(output, LOCAL_RUN, run=story)
+            output: R = decode_output(completion.output, completion.output_type, task.returns)
+            return Ok(output, LOCAL_RUN, story)
         assert completion.error is not None
         status = api_status(final_status(completion.error, is_dev=True)).value
         error = RunFailed(LOCAL_RUN, task=task.id, status=status, error=completion.error)
-        return InlineErr(error, LOCAL_RUN, run=story)
+        return Err(error, LOCAL_RUN, story)
 
 
 run_inline: Final = RunInline(())

@@ -1,12 +1,27 @@
 """How something ended that was waited for: `Ok(output)` or `Err(error)`."""
 
 from dataclasses import dataclass, field
-from typing import Generic, Literal, NoReturn, TypeVar
+from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from trigger_lite.sdk.errors import TriggerLiteError
 
 R = TypeVar("R", covariant=True)
 E = TypeVar("E", bound=TriggerLiteError, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class InlineRun:
+    """What a run did beside its result: attempts, seconds it would have waited, metadata, tags, log lines.
+
+    >>> run_inline(import_csv, "contacts.csv").run.metadata["rows"]
+    120
+    """
+
+    attempts: int
+    waited_seconds: float
+    metadata: dict[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    logs: tuple[tuple[str, str, dict[str, Any]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,7 @@ class Ok(Generic[R]):
 
     output: R
     id: str = field(default="", compare=False)
+    _run: InlineRun | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> Literal[True]:
@@ -30,6 +46,15 @@ class Ok(Generic[R]):
         True
         """
         return True
+
+    @property
+    def run(self) -> InlineRun:
+        """What the run did beside its result, when `run_inline` made it; an AttributeError otherwise.
+
+        >>> run_inline(double, 21).run.attempts
+        1
+        """
+        return _told(self._run)
 
     def unwrap(self) -> R:
         """Return the output.
@@ -52,6 +77,7 @@ class Err(Generic[E]):
 
     error: E
     id: str = field(default="", compare=False)
+    _run: InlineRun | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> Literal[False]:
@@ -62,6 +88,15 @@ class Err(Generic[E]):
         """
         return False
 
+    @property
+    def run(self) -> InlineRun:
+        """What the run did beside its result, when `run_inline` made it; an AttributeError otherwise.
+
+        >>> run_inline(abort, "no such customer").run.attempts
+        1
+        """
+        return _told(self._run)
+
     def unwrap(self) -> NoReturn:
         """Raise the error.
 
@@ -70,6 +105,12 @@ class Err(Generic[E]):
         trigger_lite.sdk.errors.RunFailed: abort run_local ended FAILED: AbortTaskRun: no such customer
         """
         raise self.error
+
+
+def _told(run: InlineRun | None) -> InlineRun:
+    if run is None:
+        raise AttributeError("only a result of run_inline(…) tells of its run; this one has an id")
+    return run
 
 
 Result = Ok[R] | Err[TriggerLiteError]
