@@ -70,6 +70,7 @@ environment = Table(
     _int("held", default=0),  # slots held now; recounted at boot
     _ms("created_at"),
     _ms("archived_at", optional=True),
+    _int("max_queue_length", optional=True),  # for queues whose code says none
     Index("environment_slug", "project_id", "slug", unique=True),
     Index("environment_key", "key_hash", unique=True),
 )
@@ -158,8 +159,10 @@ queue = Table(
     _int("override_percent", optional=True),  # hundredths of a percent of the environment's limit
     _ms("overridden_at", optional=True),
     _text("overridden_by", optional=True),
+    _ms("override_ends_at", optional=True),
     # Token buckets: `rate_count` starts per `rate_period_ms`, at most `rate_burst` at once; for the whole
-    # queue, and for each of its concurrency keys. `rate_at` is when the queue's bucket is full again.
+    # queue, and for each of its concurrency keys. `rate_at` is when the queue's bucket is full again, in
+    # nanoseconds: so fine that a rate such as 3 a second does not drift.
     _int("rate_count", optional=True),
     _ms("rate_period_ms", optional=True),
     _int("rate_burst", optional=True),
@@ -168,10 +171,13 @@ queue = Table(
     _int("key_rate_burst", optional=True),
     _ms("rate_at", default=0),
     Index("queue_name", "environment_id", "name", unique=True),
+    _partial("queue_rated", "environment_id", where="rate_count IS NOT NULL OR key_rate_count IS NOT NULL"),
+    _partial("queue_override_end", "override_ends_at", where="override_ends_at IS NOT NULL"),
 )
 
-# One lane per queue and concurrency key. `capacity` and `paused` repeat what queue and environment say,
-# so that a claim or a release touches one row; they are recomputed when a limit or a pause changes.
+# One lane per queue and concurrency key. `capacity`, `paused` and `rated` repeat what queue and environment
+# say, so that a claim or a release touches one row; they are recomputed when a limit or a pause changes.
+# A lane whose bucket is not full outlives its runs: `not_before` is then when it is full, and the lane goes.
 lane = Table(
     "lane",
     STATE,
@@ -185,11 +191,20 @@ lane = Table(
     _int("paused", default=0),
     _int("blocked", default=0),  # paused, or held >= capacity, or out of tokens until `not_before`
     _int("waiting", default=0),  # runs in line
-    _ms("rate_at", default=0),  # when the bucket of this key is full again
-    _ms("not_before", default=0),  # the next token comes then; 0 when the rate does not hold it back
+    _int("rated", default=0),  # the queue has a rate, for itself or for its keys
+    _ms("rate_at", default=0),  # when the bucket of this key is full again, in nanoseconds; 0 when it is
+    _ms("not_before", default=0),  # the next token comes then; 0 when the key's rate does not hold it back
     Index("lane_key", "queue_id", "lane_key", unique=True),
-    _partial("lane_ready", "environment_id", "head_score", where="head_score IS NOT NULL AND blocked = 0"),
-    _partial("lane_rated", "environment_id", "not_before", where="not_before > 0"),
+    _partial(
+        "lane_ready",
+        "environment_id",
+        "head_score",
+        where="head_score IS NOT NULL AND blocked = 0 AND rated = 0",
+    ),
+    _partial(
+        "lane_rated", "queue_id", "head_score", where="head_score IS NOT NULL AND blocked = 0 AND rated = 1"
+    ),
+    _partial("lane_parked", "queue_id", "not_before", where="not_before > 0"),
 )
 
 # ---- runs ---------------------------------------------------------------------------------------
@@ -452,6 +467,8 @@ schedule = Table(
     _text("task_id"),
     _text("cron"),
     _text("timezone"),
+    # A key is of one environment, so that what dev creates does not take prod's place: `env_…/` and the key
+    # that was given, or `env_…:` and the task of a declarative schedule.
     _text("deduplication_key", optional=True),
     _int("has_user_key", default=0),  # the key was given, not made
     _text("external_id", optional=True),
@@ -459,6 +476,7 @@ schedule = Table(
     _text("overlap"),  # allow, skip, queue
     _text("catch_up"),  # latest, all, none
     _int("expect_within", optional=True),  # seconds
+    _text("time_window", optional=True),  # of official clients; runs start at the nominal second
     _ms("created_at"),
     _ms("updated_at"),
     _partial(
@@ -472,6 +490,7 @@ schedule = Table(
 )
 
 # One per environment a schedule is for. `next_at` is the next nominal time, NULL while nothing is planned.
+# With `overlap` queue a time may have passed that has no run yet: `queued_for`, until `waits_for` is over.
 schedule_instance = Table(
     "schedule_instance",
     STATE,
@@ -481,9 +500,13 @@ schedule_instance = Table(
     _ms("next_at", optional=True),
     _ms("last_at", optional=True),  # the nominal time of the last run it made
     _text("last_run_id", optional=True),
+    _ms("queued_for", optional=True),
+    _text("waits_for", optional=True),  # the run that is still going on
     _ms("created_at"),
     Index("schedule_instance_environment", "schedule_id", "environment_id", unique=True),
     _partial("schedule_due", "next_at", where="next_at IS NOT NULL"),
+    _partial("schedule_waiting", "waits_for", where="waits_for IS NOT NULL"),
+    _partial("schedule_released", "queued_for", where="queued_for IS NOT NULL AND waits_for IS NULL"),
 )
 
 # ---- bulk actions ---------------------------------------------------------------------------------
@@ -496,6 +519,7 @@ bulk_action = Table(
     _text("kind"),  # cancel, replay
     _text("status"),  # PENDING, COMPLETED, ABORTED
     _text("name", optional=True),
+    _text("source"),  # who asked, and so where its replays come from: sdk, cli, api, dashboard
     _text("filter", optional=True),  # JSON, frozen at creation; NULL when runs were named
     _text("cursor", optional=True),  # the last run looked at
     _text("last_run_id", optional=True),  # runs made later are not swept in
@@ -518,6 +542,7 @@ bulk_item = Table(
     _text("error", optional=True),
     _text("new_run_id", optional=True),
     Index("bulk_item_run", "run_id"),
+    _partial("bulk_item_failed", "bulk_id", "run_id", where="status = 'FAILED'"),
 )
 
 # ---- telemetry ----------------------------------------------------------------------------------

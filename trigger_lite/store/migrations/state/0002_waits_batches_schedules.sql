@@ -1,3 +1,5 @@
+ALTER TABLE environment ADD COLUMN max_queue_length INTEGER;
+
 ALTER TABLE task ADD COLUMN schedule TEXT;
 
 ALTER TABLE queue ADD COLUMN max_length INTEGER;
@@ -5,6 +7,7 @@ ALTER TABLE queue ADD COLUMN limit_override INTEGER;
 ALTER TABLE queue ADD COLUMN override_percent INTEGER;
 ALTER TABLE queue ADD COLUMN overridden_at BIGINT;
 ALTER TABLE queue ADD COLUMN overridden_by TEXT;
+ALTER TABLE queue ADD COLUMN override_ends_at BIGINT;
 ALTER TABLE queue ADD COLUMN rate_count INTEGER;
 ALTER TABLE queue ADD COLUMN rate_period_ms BIGINT;
 ALTER TABLE queue ADD COLUMN rate_burst INTEGER;
@@ -12,11 +15,17 @@ ALTER TABLE queue ADD COLUMN key_rate_count INTEGER;
 ALTER TABLE queue ADD COLUMN key_rate_period_ms BIGINT;
 ALTER TABLE queue ADD COLUMN key_rate_burst INTEGER;
 ALTER TABLE queue ADD COLUMN rate_at BIGINT DEFAULT 0 NOT NULL;
+CREATE INDEX queue_override_end ON queue (override_ends_at) WHERE override_ends_at IS NOT NULL;
+CREATE INDEX queue_rated ON queue (environment_id) WHERE rate_count IS NOT NULL OR key_rate_count IS NOT NULL;
 
 ALTER TABLE lane ADD COLUMN waiting INTEGER DEFAULT 0 NOT NULL;
+ALTER TABLE lane ADD COLUMN rated INTEGER DEFAULT 0 NOT NULL;
 ALTER TABLE lane ADD COLUMN rate_at BIGINT DEFAULT 0 NOT NULL;
 ALTER TABLE lane ADD COLUMN not_before BIGINT DEFAULT 0 NOT NULL;
-CREATE INDEX lane_rated ON lane (environment_id, not_before) WHERE not_before > 0;
+DROP INDEX lane_ready;
+CREATE INDEX lane_ready ON lane (environment_id, head_score) WHERE head_score IS NOT NULL AND blocked = 0 AND rated = 0;
+CREATE INDEX lane_rated ON lane (queue_id, head_score) WHERE head_score IS NOT NULL AND blocked = 0 AND rated = 1;
+CREATE INDEX lane_parked ON lane (queue_id, not_before) WHERE not_before > 0;
 
 ALTER TABLE run ADD COLUMN is_awaited INTEGER DEFAULT 0 NOT NULL;
 ALTER TABLE run ADD COLUMN resume_parent INTEGER DEFAULT 0 NOT NULL;
@@ -127,6 +136,7 @@ CREATE TABLE schedule (
   overlap TEXT NOT NULL,
   catch_up TEXT NOT NULL,
   expect_within INTEGER,
+  time_window TEXT,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
   PRIMARY KEY (id)
@@ -142,12 +152,16 @@ CREATE TABLE schedule_instance (
   next_at BIGINT,
   last_at BIGINT,
   last_run_id TEXT,
+  queued_for BIGINT,
+  waits_for TEXT,
   created_at BIGINT NOT NULL,
   PRIMARY KEY (id)
 );
 
 CREATE INDEX schedule_due ON schedule_instance (next_at) WHERE next_at IS NOT NULL;
 CREATE UNIQUE INDEX schedule_instance_environment ON schedule_instance (schedule_id, environment_id);
+CREATE INDEX schedule_released ON schedule_instance (queued_for) WHERE queued_for IS NOT NULL AND waits_for IS NULL;
+CREATE INDEX schedule_waiting ON schedule_instance (waits_for) WHERE waits_for IS NOT NULL;
 
 CREATE TABLE bulk_action (
   id TEXT NOT NULL,
@@ -155,6 +169,7 @@ CREATE TABLE bulk_action (
   kind TEXT NOT NULL,
   status TEXT NOT NULL,
   name TEXT,
+  source TEXT NOT NULL,
   filter TEXT,
   cursor TEXT,
   last_run_id TEXT,
@@ -178,4 +193,5 @@ CREATE TABLE bulk_item (
   PRIMARY KEY (bulk_id, run_id)
 );
 
+CREATE INDEX bulk_item_failed ON bulk_item (bulk_id, run_id) WHERE status = 'FAILED';
 CREATE INDEX bulk_item_run ON bulk_item (run_id);
