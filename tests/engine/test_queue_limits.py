@@ -321,4 +321,4 @@ def test_a_queue_removed_from_the_code_keeps_its_row(engine: Harness) -> None:
     a_version(engine, a_task(), queues=[a_queue("slow", 1)])
     a_version(engine, a_task(), content="two")
     queue = engine.do(find_queue, engine.prod.id, "slow")
-    assert queue is not None and queue.concurrency_limit == 1
+    assert queue is not None and queue.limit == 1

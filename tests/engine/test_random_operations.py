@@ -3,6 +3,7 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import hand_back, time_out
 from trigger_lite.engine.expiry import expire_lapsed
+from trigger_lite.engine.queue_limits import Override, QueueRef, override_limit, reset_limit
 from trigger_lite.engine.queues import (
     Offer,
     claim_runs,
@@ -30,7 +32,7 @@ from trigger_lite.protocol.statuses import HOLDS_SLOT, OWNED_BY_WORKER, TERMINAL
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.store.runs import RunRow
 
-STEPS = 300
+STEPS = 400
 TASKS = ("resize", "mail", "report", "unknown")
 
 
@@ -60,11 +62,15 @@ class Play:
     # ---- users ------------------------------------------------------------------------------------
 
     def register(self) -> RegisteredWorker:
-        tasks = [
-            a_task(task, queue={"concurrencyLimit": self.chance.choice([0, 1, 2, 9])})
-            for task in TASKS[: self.chance.choice([2, 3])]
-        ]
+        tasks = [a_task(task, queue=self.queue()) for task in TASKS[: self.chance.choice([2, 3])]]
         return a_version(self.engine, *tasks, content=str(self.chance.random()))
+
+    def queue(self) -> dict[str, Any]:
+        rate = {"count": 5, "periodMs": 3_000, "burst": 3}
+        key_rate = {"count": 2, "periodMs": 2_000, "burst": self.chance.choice([1, 3])}
+        chosen: dict[str, Any] = {"concurrencyLimit": self.chance.choice([0, 1, 2, 9])}
+        chosen |= self.chance.choice([{}, {}, {"rate": rate}, {"keyRate": key_rate}])
+        return chosen | self.chance.choice([{}, {}, {}, {"maxLength": 9}])
 
     def new_version(self) -> None:
         self.versions = [*self.versions[-2:], self.register().id]
@@ -102,6 +108,13 @@ class Play:
 
     def limit(self) -> None:
         self.engine.do(set_environment_limit, self.engine.prod.id, self.chance.choice([1, 3, 6, 10]))
+
+    def override(self) -> None:
+        chosen = self.chance.choice([Override(limit=2), Override(percent=50), Override(limit=99)])
+        self.engine.do(override_limit, self.engine.prod.id, QueueRef("task", "resize"), chosen)
+
+    def reset(self) -> None:
+        self.engine.do(reset_limit, self.engine.prod.id, QueueRef("task", "resize"))
 
     # ---- workers ----------------------------------------------------------------------------------
 
@@ -158,6 +171,9 @@ class Play:
         if run := self.any_run():
             self.engine.do(time_out, run.id, run.snapshot_seq)
 
+    def set_clock_back(self) -> None:
+        self.engine.pass_time(-self.chance.choice([1, 60]))
+
     def restart(self) -> None:
         self.engine.do(recover)
 
@@ -166,7 +182,7 @@ _OFTEN: list[Callable[[Play], None]] = [Play.trigger, Play.claim, Play.start, Pl
 _ACTS = [
     *_OFTEN * 4, Play.pass_time, Play.tick, Play.cancel, Play.hand_back, Play.fall_silent, Play.connect,
     Play.say_something_stale, Play.new_version, Play.trigger_pinned, Play.replay, Play.pause, Play.limit,
-    Play.restart,
+    Play.restart, Play.override, Play.reset, Play.set_clock_back,
 ]  # fmt: skip
 
 
@@ -208,14 +224,24 @@ def _check_counters(engine: Harness, runs: list[RunRow]) -> None:
     for run in runs:
         if run.queued:
             waiting[run.lane_id].append(run.score)
-    lanes = engine.ask("SELECT id, lane_key, held, head_score, capacity, paused, blocked FROM lane")
+    lanes = engine.ask(
+        """SELECT id, lane_key, held, head_score, capacity, paused, blocked, waiting, rate_at, not_before
+             FROM lane"""
+    )
     assert {run.lane_id for run in runs if run.queued or run.holds_slot} <= {lane[0] for lane in lanes}
-    for lane_id, key, lane_held, head, capacity, paused, blocked in lanes:
+    for lane_id, key, lane_held, head, capacity, paused, blocked, length, rate_at, not_before in lanes:
         assert lane_held == held[lane_id]
+        assert length == len(waiting[lane_id])
         assert head == min(waiting[lane_id], default=None)
-        assert blocked == int(bool(paused) or lane_held >= capacity)
-        assert key == "" or lane_held or head is not None
+        assert blocked == int(bool(paused) or lane_held >= capacity or not_before > 0)
+        assert key == "" or lane_held or head is not None or rate_at
+        assert head is not None or not rate_at or not_before
     assert engine.load().held == held.total()
+    assert not engine.ask(
+        """SELECT lane.id FROM lane JOIN queue ON queue.id = lane.queue_id
+            WHERE lane.rated <> CASE WHEN rate_count IS NULL AND key_rate_count IS NULL THEN 0 ELSE 1 END
+               OR (key_rate_count IS NULL AND (lane.rate_at > 0 OR lane.not_before > 0))"""
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -230,6 +256,6 @@ def test_slots_lines_and_ends_stay_right_after_every_step(engine: Harness, seed:
         play.step()
         _check(play)
     assert {"claim", "start", "succeed", "fail"} <= set(play.done)
-    assert len(play.ended) > 10
+    assert len(play.ended) > 5
     for run in _runs(engine):
         assert [snapshot.seq for snapshot in engine.snapshots(run)] == list(range(1, run.snapshot_seq + 1))

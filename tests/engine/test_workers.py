@@ -100,18 +100,18 @@ def test_the_queues_of_the_code_are_made_and_updated(engine: Harness) -> None:
         a_task("shared too", queue={"name": "emails", "concurrencyLimit": 3}),
         queues=[a_queue("slow", 1)],
     )
-    made = {q.name: (q.kind, q.concurrency_limit) for q in engine.do(list_queues, engine.prod.id)}
+    made = {q.name: (q.kind, q.limit) for q in engine.do(list_queues, engine.prod.id)}
     assert made == {"task/own": ("task", 2), "emails": ("custom", 3), "slow": ("custom", 1)}
     a_version(engine, a_task("own"), content="two")
     queue = engine.do(find_queue, engine.prod.id, "task/own")
-    assert queue is not None and queue.concurrency_limit is None
+    assert queue is not None and queue.limit is None
 
 
 def test_a_limit_beyond_what_a_database_holds_is_clamped(engine: Harness) -> None:
     """Q-38: the environment's limit bounds it anyway."""
     a_version(engine, a_task(queue={"concurrencyLimit": 10**12}))
     queue = engine.do(find_queue, engine.prod.id, "task/resize")
-    assert queue is not None and queue.concurrency_limit == 2_147_483_647
+    assert queue is not None and queue.limit == 2_147_483_647
 
 
 def test_more_attempts_than_any_run_gets_are_clamped(engine: Harness) -> None:

@@ -33,11 +33,13 @@ def key_hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def prepare_installation(tx: Tx, secret: bytes, concurrency_limit: int) -> list[EnvironmentRow]:
+def prepare_installation(
+    tx: Tx, secret: bytes, concurrency_limit: int, max_queue_length: int | None = None
+) -> list[EnvironmentRow]:
     """Make what a first start needs, and return the environments.
 
     A later start changes nothing but what it is told anew: another secret makes other keys, another
-    concurrency limit holds from now on.
+    concurrency limit or length of queues holds from now on.
     """
     if not environments.list_environments(tx):
         organization_id = environments.insert_organization(tx, slug="default", name="Default")
@@ -55,6 +57,8 @@ def prepare_installation(tx: Tx, secret: bytes, concurrency_limit: int) -> list[
             environments.update_key_hash(tx, environment.id, hashed)
         if environment.concurrency_limit != concurrency_limit:
             set_environment_limit(tx, environment.id, concurrency_limit)
+        if environment.max_queue_length != max_queue_length:
+            environments.update_max_queue_length(tx, environment.id, max_queue_length)
     return environments.list_environments(tx)
 
 

@@ -7,10 +7,11 @@ from typing import Final
 
 import msgspec
 
-from trigger_lite.engine import lifecycle, pending_versions, slots, waitpoints
+from trigger_lite.engine import lifecycle, pending_versions, queue_limits, rates, slots, waitpoints
 from trigger_lite.engine.events import QueueChanged
 from trigger_lite.engine.expiry import expire_run
 from trigger_lite.engine.lifecycle import Transition
+from trigger_lite.engine.rates import Meters
 from trigger_lite.engine.run_json import decode_retry
 from trigger_lite.protocol.errors import NotFound
 from trigger_lite.protocol.machines import DEFAULT_MACHINE
@@ -69,7 +70,8 @@ def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
     current = versions.find_current_version(tx, environment_id)
     if load.paused or current is None:
         return Claims([])
-    round_ = _Round(tx, environment_id, current, offers)
+    meters = rates.open_meters(tx, environment_id, load)
+    round_ = _Round(tx, environment_id, current, offers, meters)
     free = load.slots - load.held
     has_more = False
     for _ in range(_MAX_PASSES):
@@ -80,14 +82,18 @@ def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
         has_more = round_.has_removed or bool(round_.claims)
     if round_.claims:
         environments.change_held(tx, environment_id, len(round_.claims))
-    return Claims(round_.claims, queues.find_next_due(tx, environment_id), has_more)
+    looks = (queues.find_next_due(tx, environment_id), meters.close())
+    return Claims(round_.claims, min((at for at in looks if at is not None), default=None), has_more)
 
 
 class _Round:
     """One claim call: what it has handed out, and what it already looked up."""
 
-    def __init__(self, tx: Tx, environment_id: str, current: VersionRow, offers: list[Offer]) -> None:
+    def __init__(
+        self, tx: Tx, environment_id: str, current: VersionRow, offers: list[Offer], meters: Meters
+    ) -> None:
         self._tx = tx
+        self._meters = meters
         self._environment_id = environment_id
         self._current = current
         self._offers = offers
@@ -101,7 +107,7 @@ class _Round:
     def take_from_lanes(self, wanted: int) -> bool:
         """Go over the due lanes once; tell whether another round may find more."""
         most = max(wanted, len(self._busy))  # twice as many whenever all were passed over
-        due = queues.list_due_lanes(self._tx, self._environment_id, count=most + len(self._busy))
+        due = self._due_lanes(most + len(self._busy))
         lanes = [lane for lane in due if lane.id not in self._busy][:most]
         enough = len(self.claims) + wanted
         each = wanted if len(lanes) == 1 else 1
@@ -111,7 +117,16 @@ class _Round:
             self._take_from(lane, min(each, lane.capacity - lane.held))
         return bool(lanes) and len(self._busy) < _MAX_BUSY
 
+    def _due_lanes(self, count: int) -> list[LaneRow]:
+        """List lanes with a run that may start now, oldest head first, at least `count` if there are."""
+        lanes = queues.list_due_lanes(self._tx, self._environment_id, count=count)
+        rated = self._meters.due_lanes(count, passed_over=len(self._busy))
+        return sorted(lanes + rated, key=lambda lane: lane.head_score or 0) if rated else lanes
+
     def _take_from(self, lane: LaneRow, count: int) -> None:
+        if lane.rated:
+            count = min(count, self._meters.allowed(lane))
+            self.has_removed |= count == 0  # its key has no token: it is parked
         taken = 0
         unable: list[tuple[RunRow, str]] = []
         for run, data in runs.list_heads(self._tx, lane.id, count=count):
@@ -123,7 +138,10 @@ class _Round:
                 taken += 1
             else:
                 unable.append((run, reason))
-        queues.take_slots(self._tx, lane.id, taken)
+        if lane.rated:
+            self._meters.take(lane, taken)
+        else:
+            queues.take_slots(self._tx, lane.id, taken)
         # Only now: a lane that looks empty is forgotten, and these slots must be counted first.
         for run, reason in unable:
             self.has_removed = True
@@ -217,10 +235,13 @@ def set_paused(tx: Tx, environment_id: str, name: str, *, paused: bool) -> None:
 
 
 def set_environment_limit(tx: Tx, environment_id: str, concurrency_limit: int) -> None:
-    """Change how many runs an environment may hold; nothing running is stopped (Q-18)."""
+    """Change how many runs an environment may hold; nothing running is stopped (Q-18).
+
+    Overrides given as a percentage of the limit follow it (Q-37).
+    """
     environments.update_concurrency_limit(tx, environment_id, concurrency_limit)
     for queue in queues.list_queues(tx, environment_id):
-        slots.refresh_queue(tx, queue)
+        slots.refresh_queue(tx, queue_limits.follow_environment(tx, queue, concurrency_limit))
         tx.emit(QueueChanged(environment_id, queue.id))
 
 

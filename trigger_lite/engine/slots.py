@@ -1,6 +1,6 @@
 """Slots and places in line: the counters of lane and environment follow each move of a run (Q-21, 13b.5)."""
 
-from trigger_lite.store import environments, queues
+from trigger_lite.store import environments, queues, rates
 from trigger_lite.store.queues import QueueRow
 from trigger_lite.store.runs import RunRow
 from trigger_lite.store.transaction import Reader, Tx
@@ -14,13 +14,14 @@ def lane_key(concurrency_key: str | None) -> str:
 def capacity(tx: Reader, queue: QueueRow) -> int:
     """Slots one lane may hold: the queue's limit, at most the environment's without burst (Q-10, Q-16)."""
     limit = environments.get_load(tx, queue.environment_id).concurrency_limit
-    return limit if queue.concurrency_limit is None else min(queue.concurrency_limit, limit)
+    return limit if queue.limit is None else min(queue.limit, limit)
 
 
 def join(tx: Tx, queue: QueueRow, *, concurrency_key: str | None, score: int) -> str:
     """Put a run of this order key in line; returns its lane, which is made when missing."""
     key = lane_key(concurrency_key)
-    lane_id = queues.join_lane(tx, queue.id, lane_key=key, score=score)
+    join_lane = queues.join_lane if queue.code.key_rate_count is None else rates.join_rated_lane
+    lane_id = join_lane(tx, queue.id, lane_key=key, score=score)
     if lane_id is not None:
         return lane_id
     return queues.insert_lane(tx, queue, lane_key=key, score=score, capacity=capacity(tx, queue))
@@ -33,7 +34,7 @@ def rejoin(tx: Tx, run: RunRow) -> str:
 
 def leave_line(tx: Tx, run: RunRow) -> None:
     """Correct the lane after a waiting run left it without being claimed."""
-    queues.renew_head(tx, run.lane_id)
+    queues.leave_lane(tx, run.lane_id)
     queues.drop_lane_if_empty(tx, run.lane_id)
 
 
@@ -68,7 +69,7 @@ def retake(tx: Tx, run: RunRow) -> str | None:
         return None
     else:
         lane_id = lane.id
-    queues.take_slots(tx, lane_id, 1)
+    queues.hold_slot(tx, lane_id)
     environments.change_held(tx, run.environment_id, 1)
     return lane_id
 

@@ -6,6 +6,7 @@ import orjson
 from trigger_lite.engine import debounce, lifecycle, slots, waitpoints
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.origins import inherited_annotations
+from trigger_lite.engine.queue_limits import refuse_if_full
 from trigger_lite.engine.requests import RunRequest
 from trigger_lite.engine.waitpoints import Edge
 from trigger_lite.protocol.errors import Unprocessable
@@ -177,7 +178,7 @@ def _queue(tx: Tx, environment: EnvironmentRow, request: RunRequest, task: TaskR
     if request.version is not None and name != own:
         raise Unprocessable(f"Version {request.version} has no queue {name!r}")
     kind = "task" if name == own else "custom"
-    return queues.insert_queue(tx, environment.id, name=name, kind=kind, concurrency_limit=None)
+    return queues.insert_queue(tx, environment.id, name=name, kind=kind)
 
 
 # ---- the run --------------------------------------------------------------------------------------
@@ -199,6 +200,7 @@ def _new_run(
         run = run._replace(ttl=ttl)
         run = lifecycle.begin(tx, run, _data(request), Transition.TRIGGER_DELAYED, "Waits for its start time")
     else:
+        refuse_if_full(tx, environment, queue)
         lane = slots.join(tx, queue, concurrency_key=run.concurrency_key, score=run.score)
         ttl_at = tx.now + ttl * 1000 if ttl else None
         run = run._replace(lane_id=lane, queued=1, queued_at=tx.now, ttl=ttl, ttl_at=ttl_at)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from trigger_lite.engine import slots
-from trigger_lite.engine.events import MoreParked, QueueChanged, VersionRegistered
+from trigger_lite.engine.events import MoreParked, VersionRegistered
 from trigger_lite.engine.pending_versions import PROMOTE_CHUNK, promote_tasks, promote_version
+from trigger_lite.engine.queue_limits import register_queue
 from trigger_lite.engine.requests import (
     MAX_INTEGER,
     clamp_max_duration,
@@ -26,7 +26,9 @@ from trigger_lite.protocol.manifest import (
     TaskManifest,
     WorkerManifest,
 )
-from trigger_lite.store import queues, versions
+from trigger_lite.protocol.rates import RateConfig
+from trigger_lite.store import versions
+from trigger_lite.store.queues import NO_LIMITS, CodeLimits
 from trigger_lite.store.transaction import Tx
 from trigger_lite.store.versions import TaskRow
 
@@ -145,30 +147,38 @@ def _ttl_seconds(task: TaskManifest) -> int | None:
 
 
 def _register_queues(tx: Tx, environment_id: str, manifest: WorkerManifest) -> None:
-    """Create or update the queues that the code names; a pause stays (Q-33, Q-38)."""
-    wanted: dict[str, tuple[str, int | None]] = {}
+    """Create or update the queues that the code names; pause and override stay (Q-33, Q-36, Q-38)."""
+    wanted: dict[str, tuple[str, CodeLimits]] = {}
     for task in manifest.tasks:
         own = task.queue or QueueManifest()
         named = queue_name(own.name) if own.name else None
         name = named or f"task/{task.id}"[:128]
-        wanted.setdefault(name, ("custom" if named else "task", None))
-        if own.concurrency_limit is not None:
-            wanted[name] = (wanted[name][0], own.concurrency_limit)
+        wanted.setdefault(name, ("custom" if named else "task", NO_LIMITS))
+        code = _code_limits(own)
+        if code != NO_LIMITS:
+            wanted[name] = (wanted[name][0], code)
     for queue in manifest.queues or []:
         name = (queue_name(queue.name) if queue.name else None) or ""
         if name:
-            wanted[name] = ("custom", queue.concurrency_limit)
-    for name, (kind, limit) in wanted.items():
-        _register_queue(tx, environment_id, name=name, kind=kind, limit=limit)
+            wanted[name] = ("custom", _code_limits(queue))
+    for name, (kind, code) in wanted.items():
+        register_queue(tx, environment_id, name=name, kind=kind, code=code)
 
 
-def _register_queue(tx: Tx, environment_id: str, *, name: str, kind: str, limit: int | None) -> None:
-    limit = None if limit is None else min(limit, MAX_INTEGER)
-    queue = queues.find_queue(tx, environment_id, name)
-    if queue is None:
-        queues.insert_queue(tx, environment_id, name=name, kind=kind, concurrency_limit=limit)
-        return
-    if queue.concurrency_limit != limit:
-        queues.update_queue_limit(tx, queue.id, limit)
-        slots.refresh_queue(tx, queue._replace(concurrency_limit=limit))
-        tx.emit(QueueChanged(environment_id, queue.id))
+def _code_limits(queue: QueueManifest) -> CodeLimits:
+    limit, length = queue.concurrency_limit, queue.max_length
+    return CodeLimits(
+        None if limit is None else min(limit, MAX_INTEGER),
+        None if length is None else min(length, MAX_INTEGER),
+        *_rate_columns(queue, queue.rate),
+        *_rate_columns(queue, queue.key_rate),
+    )
+
+
+def _rate_columns(queue: QueueManifest, rate: RateConfig | None) -> tuple[int | None, int | None, int | None]:
+    if rate is None:
+        return None, None, None
+    problem = rate.problem()
+    if problem is not None:
+        raise BadRequest(f"The rate of the queue {queue.name!r}: {problem}")
+    return rate.count, rate.period_ms, rate.burst

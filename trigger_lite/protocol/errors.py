@@ -3,14 +3,17 @@
     Refusal
     ├── Unauthorized            401  no or unknown credential
     ├── Forbidden               403  a known credential that may not do this
-    ├── NotFound                404  RunNotFound, WaitpointNotFound, WorkerVersionNotFound
+    ├── NotFound                404  RunNotFound, BatchNotFound, WaitpointNotFound, WorkerVersionNotFound
     ├── BadRequest              400  the request itself is malformed
     │   └── StaleSnapshot            a worker names a snapshot that is no longer the newest
     ├── Unprocessable           422  well-formed, but the rules say no
     │   ├── BatchRefused             items for a batch that does not take them
-    │   └── SearchTooSlow            a filter that would look at too much
+    │   ├── SearchTooSlow            a filter that would look at too much
+    │   └── QueueFull                as many runs wait in a queue as may
     ├── LengthRequired          411  a body must say how long it is
     ├── TooLarge                413  a body or a part of it is over its limit
+    ├── TooManyAtOnce           429  as many of these go on as may
+    ├── UnsupportedMedia        415  a body of another kind than this address takes
     ├── ServerBusy              503  the inbox is full; nothing was accepted
     └── DatabaseFailed          503  the database does not take changes or answer now
 
@@ -19,7 +22,9 @@
 
 
 class Refusal(Exception):
-    """The request is refused and has changed nothing."""
+    """The request is refused and has changed nothing. `code` is for programs, where there is one."""
+
+    code: str | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -43,6 +48,13 @@ class RunNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("Run not found")
+
+
+class BatchNotFound(NotFound):
+    """No batch of this id in this environment."""
+
+    def __init__(self) -> None:
+        super().__init__("Batch not found")
 
 
 class WaitpointNotFound(NotFound):
@@ -85,6 +97,15 @@ class SearchTooSlow(Unprocessable):
         super().__init__("This search takes too long; narrow it, for example to a shorter time")
 
 
+class QueueFull(Unprocessable):
+    """As many runs wait in a queue as may (Q-19); whoever asks again later may find room."""
+
+    code = "QUEUE_SIZE_LIMIT_EXCEEDED"
+
+    def __init__(self, queue: str, most: int) -> None:
+        super().__init__(f"The queue {queue!r} is full: {most} runs wait in it, and no more may")
+
+
 class LengthRequired(Refusal):
     """A body came without saying how long it is."""
 
@@ -94,6 +115,14 @@ class LengthRequired(Refusal):
 
 class TooLarge(Refusal):
     """A body, or a part of it, is over its limit."""
+
+
+class TooManyAtOnce(Refusal):
+    """As many of these go on as may at a time; asking again at once will not help."""
+
+
+class UnsupportedMedia(Refusal):
+    """A body is of another content type than the address takes."""
 
 
 class ServerBusy(Refusal):

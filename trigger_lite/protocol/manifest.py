@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from trigger_lite.protocol.rates import RateConfig
+
 TaskId = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
@@ -24,8 +26,13 @@ class RetryConfig(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
 
 class QueueManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A queue as code describes it: runs at once, runs in line, starts in a time."""
+
     name: str | None = None
     concurrency_limit: Annotated[int, Meta(ge=0)] | None = None
+    max_length: Annotated[int, Meta(ge=0)] | None = None
+    rate: RateConfig | None = None
+    key_rate: RateConfig | None = None
 
 
 class MachineManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -16,6 +16,7 @@ class EnvironmentRow(NamedTuple):
     key_generation: int
     concurrency_limit: int
     burst_percent: int
+    max_queue_length: int | None  # waiting runs of a queue beyond which triggers are refused (Q-19)
     project_id: str
     project_ref: str
     project_slug: str
@@ -36,6 +37,7 @@ class Load(NamedTuple):
     held: int
     concurrency_limit: int
     burst_percent: int
+    is_rated: int  # a queue of it has a rate
 
     @property
     def slots(self) -> int:
@@ -45,12 +47,18 @@ class Load(NamedTuple):
 
 _COLUMNS = """
     SELECT e.id, e.slug, e.type, e.key_hash, e.key_generation, e.concurrency_limit, e.burst_percent,
-           p.id, p.ref, p.slug, p.name, o.id, o.slug, o.name
+           e.max_queue_length, p.id, p.ref, p.slug, p.name, o.id, o.slug, o.name
       FROM environment e JOIN project p ON p.id = e.project_id JOIN organization o ON o.id = p.organization_id
 """
 _LIST = Query(_COLUMNS + " WHERE e.archived_at IS NULL ORDER BY e.id", EnvironmentRow)
 _GET = Query(_COLUMNS + " WHERE e.id = :id", EnvironmentRow)
-_LOAD = Query("SELECT paused, held, concurrency_limit, burst_percent FROM environment WHERE id = :id", Load)
+_LOAD = Query(
+    """SELECT paused, held, concurrency_limit, burst_percent,
+          EXISTS (SELECT 1 FROM queue WHERE queue.environment_id = environment.id
+             AND (rate_count IS NOT NULL OR key_rate_count IS NOT NULL))
+         FROM environment WHERE id = :id""",
+    Load,
+)
 _HOLD = Statement("UPDATE environment SET held = held + :change WHERE id = :id")
 # `|| ''` keeps SQLite from taking an index of environments, by which it would walk every run ever made.
 _RECOUNT = Statement(
@@ -71,6 +79,7 @@ _INSERT_ENVIRONMENT = Statement(
 )
 _SET_KEY_HASH = Statement("UPDATE environment SET key_hash = :key_hash WHERE id = :id")
 _SET_LIMIT = Statement("UPDATE environment SET concurrency_limit = :concurrency_limit WHERE id = :id")
+_SET_QUEUE_LENGTH = Statement("UPDATE environment SET max_queue_length = :most WHERE id = :id")
 _SET_PAUSED = Statement("UPDATE environment SET paused = :paused WHERE id = :id")
 
 
@@ -140,6 +149,10 @@ def update_key_hash(tx: Tx, environment_id: str, key_hash: str) -> None:
 
 def update_concurrency_limit(tx: Tx, environment_id: str, concurrency_limit: int) -> None:
     tx.run(_SET_LIMIT, id=environment_id, concurrency_limit=concurrency_limit)
+
+
+def update_max_queue_length(tx: Tx, environment_id: str, most: int | None) -> None:
+    tx.run(_SET_QUEUE_LENGTH, id=environment_id, most=most)
 
 
 def update_paused(tx: Tx, environment_id: str, *, paused: bool) -> None:

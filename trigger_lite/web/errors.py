@@ -16,8 +16,10 @@ from trigger_lite.protocol.errors import (
     Refusal,
     ServerBusy,
     TooLarge,
+    TooManyAtOnce,
     Unauthorized,
     Unprocessable,
+    UnsupportedMedia,
 )
 from trigger_lite.web.codec import reply_json
 
@@ -32,8 +34,10 @@ _TABLE: Final[tuple[tuple[type[Refusal], int, dict[str, str]], ...]] = (
     (NotFound, 404, _FINAL),
     (LengthRequired, 411, {}),
     (TooLarge, 413, {}),
+    (UnsupportedMedia, 415, {}),
     (BadRequest, 400, {}),
     (Unprocessable, 422, {}),
+    (TooManyAtOnce, 429, _FINAL),
     (ServerBusy, 503, {"retry-after": "1"}),
     (DatabaseFailed, 503, {"retry-after": "5"}),
 )
@@ -50,7 +54,8 @@ def refusal_status(refusal: Refusal) -> tuple[int, dict[str, str]]:
 async def refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     status, headers = refusal_status(error)
-    return reply_json({"error": error.message}, status=status, headers=headers)
+    body = {"error": error.message} if error.code is None else {"error": error.message, "code": error.code}
+    return reply_json(body, status=status, headers=headers)
 
 
 async def http_error(_request: Request, error: Exception) -> Response:
