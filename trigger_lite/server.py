@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from trigger_lite.background.clock import Clock
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
-from trigger_lite.background.loops import loop_table
+from trigger_lite.background.loops import batch_loop, loop_table
 from trigger_lite.config import PREFIX, Settings
 from trigger_lite.engine.accounts import needs_first_link
 from trigger_lite.engine.bus import Bus
@@ -263,7 +263,7 @@ async def background(
     bus.subscribe(QueueChanged, dispatcher.queue_changed)
     bus.subscribe(VersionRegistered, dispatcher.version_registered)
     bus.subscribe(MoreParked, dispatcher.more_parked)
-    clock.start(loop_table(store, deadlines, dispatcher))
+    clock.start([*loop_table(store, deadlines, dispatcher), batch_loop(store)])
     try:
         yield clock, dispatcher, deadlines
     finally:

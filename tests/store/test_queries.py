@@ -8,11 +8,11 @@ from types import ModuleType
 import pytest
 
 from tests.support.harness import Harness, harness
-from trigger_lite.store import batches, environments, queues, requests, runs, versions
+from trigger_lite.store import batch_lists, batches, environments, queues, rates, requests, runs, versions
 from trigger_lite.store.database import SqliteDatabase
 from trigger_lite.store.query import Query
 
-ROOMS = (batches, environments, queues, requests, runs, versions)
+ROOMS = (batch_lists, batches, environments, queues, rates, requests, runs, versions)
 
 # Statements that run for every trigger, claim, attempt or tick, and the index each must follow.
 HOT = {
@@ -20,16 +20,26 @@ HOT = {
     (batches, "_BY_KEY"): "batch_idempotency (environment_id=? AND idempotency_key=?)",
     (batches, "_UNSEALED"): "batch_unsealed (seal_by<?)",
     (batches, "_NEXT_SEAL_BY"): "batch_unsealed",
-    (batches, "_NEWEST"): "batch_list (environment_id=? AND id<?)",
-    (batches, "_NEWER"): "batch_list (environment_id=? AND id>?)",
+    (batch_lists, "_NEWEST"): "batch_list (environment_id=? AND id<?)",
+    (batch_lists, "_NEWER"): "batch_list (environment_id=? AND id>?)",
     (batches, "_HAS_ITEM"): "sqlite_autoindex_batch_item_1 (batch_id=? AND idx=?)",
     (batches, "_END_ITEMS"): "batch_item_run (run_id=?)",
     (queues, "_JOIN_LANE"): "lane_key (queue_id=? AND lane_key=?)",
     (queues, "_DUE_LANES"): "lane_ready (environment_id=? AND head_score>? AND head_score<?)",
     (queues, "_NEXT_DUE"): "lane_ready (environment_id=? AND head_score>?)",
     (queues, "_TAKE"): "run_lane (lane_id=?)",
-    (queues, "_RENEW_HEAD"): "run_lane (lane_id=?)",
-    (queues, "_COUNT_QUEUED"): "run_lane (lane_id=?)",
+    (queues, "_LEAVE_LANE"): "run_lane (lane_id=?)",
+    (queues, "_COUNT_WAITING"): "lane_key (queue_id=?)",
+    (queues, "_ENDED_OVERRIDES"): "queue_override_end (override_ends_at>? AND override_ends_at<?)",
+    (queues, "_NEXT_OVERRIDE_END"): "queue_override_end (override_ends_at>?)",
+    (rates, "_METERS"): "queue_rated (environment_id=?)",
+    (rates, "_RATED_LANES"): "lane_rated (queue_id=? AND head_score>? AND head_score<?)",
+    (rates, "_JOIN"): "lane_key (queue_id=? AND lane_key=?)",
+    (rates, "_TAKE"): "run_lane (lane_id=?)",
+    (rates, "_RELEASE"): "lane_parked (queue_id=? AND not_before>? AND not_before<?)",
+    (rates, "_DROP_FULL"): "lane_parked (queue_id=? AND not_before>? AND not_before<?)",
+    (rates, "_BRING_BACK"): "lane_parked (queue_id=? AND not_before>?)",
+    (environments, "_LOAD"): "queue_rated (environment_id=?)",
     (queues, "_AHEAD"): "run_lane (lane_id=? AND score<?)",
     (queues, "_REPAIR"): "run_worker (worker_id>?)",
     (queues, "_FIND"): "queue_name (environment_id=? AND name=?)",

@@ -6,11 +6,13 @@ from typing import Final
 from trigger_lite.background.clock import Loop
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
+from trigger_lite.engine.batches import abort_unsealed
 from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
 from trigger_lite.engine.recovery import recover
 from trigger_lite.engine.waitpoints import complete_due
+from trigger_lite.store.batches import find_next_seal_by
 from trigger_lite.store.requests import delete_requests, find_oldest_request
 from trigger_lite.store.runs import RunRow, find_next_delay_end, find_next_expiry, find_run
 from trigger_lite.store.store import Store
@@ -69,6 +71,16 @@ def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> li
         Loop("repair", at_most_seconds=86_400, tick=repair),
         Loop("request keys", at_most_seconds=3600, tick=request_keys),
     ]
+
+
+def batch_loop(store: Store) -> Loop:
+    """Return the loop that aborts batches whose items did not come (BA-09)."""
+
+    async def tick() -> int | None:
+        aborted = await store.write_when_free(abort_unsealed, AT_ONCE)
+        return _again() if aborted == AT_ONCE else await store.read(find_next_seal_by)
+
+    return Loop("batches", at_most_seconds=60, tick=tick)
 
 
 def _again() -> int:

@@ -1,10 +1,9 @@
 """Batches and their items."""
 
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from trigger_lite.protocol.batches import BatchStatus
-from trigger_lite.protocol.ids import last_id_like
 from trigger_lite.store.query import Insert, Query, Statement
 from trigger_lite.store.transaction import Reader, Tx
 
@@ -69,13 +68,6 @@ _UNSEALED = Query(
 )
 _NEXT_SEAL_BY = Query(
     "SELECT min(seal_by) FROM batch WHERE is_sealed = 0 AND completed_at IS NULL", lambda at: at
-)
-_ABOVE_ALL: Final = last_id_like("batch", "batch_")
-_NEWEST = Query(
-    _BATCH + " WHERE environment_id = :environment_id AND id < :below ORDER BY id DESC LIMIT :count", BatchRow
-)
-_NEWER = Query(
-    _BATCH + " WHERE environment_id = :environment_id AND id > :above ORDER BY id LIMIT :count", BatchRow
 )
 _INSERT = Insert("batch", BatchRow._fields)
 _RELEASE_KEY = Statement(
@@ -153,17 +145,6 @@ def list_unsealed(tx: Reader, *, count: int) -> list[BatchRow]:
 
 def find_next_seal_by(tx: Reader) -> int | None:
     return tx.first(_NEXT_SEAL_BY)
-
-
-def list_newest(tx: Reader, environment_id: str, *, below: str | None, count: int) -> list[BatchRow]:
-    """Batches older than `below`, or all, the newest first."""
-    edge = _ABOVE_ALL if below is None else below
-    return tx.all(_NEWEST, environment_id=environment_id, below=edge, count=count)
-
-
-def list_newer(tx: Reader, environment_id: str, *, above: str, count: int) -> list[BatchRow]:
-    """The batches next newer than `above`, the newest first."""
-    return tx.all(_NEWER, environment_id=environment_id, above=above, count=count)[::-1]
 
 
 def seal_batch(tx: Tx, batch_id: str, status: BatchStatus) -> BatchRow | None:

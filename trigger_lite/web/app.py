@@ -8,7 +8,15 @@ from starlette.routing import BaseRoute
 from trigger_lite.protocol.errors import Refusal
 from trigger_lite.web import health
 from trigger_lite.web.addresses import RefuseNulls
-from trigger_lite.web.api import idempotency_keys, projects, runs, sign_in_links, tasks, waitpoints
+from trigger_lite.web.api import (
+    batches,
+    idempotency_keys,
+    projects,
+    runs,
+    sign_in_links,
+    tasks,
+    waitpoints,
+)
 from trigger_lite.web.dashboard.dashboard import Dashboard
 from trigger_lite.web.dashboard.routes import dashboard_routes
 from trigger_lite.web.errors import http_error, refused, unexpected
@@ -25,6 +33,7 @@ def build_app(services: Services) -> Starlette:
     routes: list[BaseRoute] = [
         *tasks.ROUTES,
         *runs.ROUTES,
+        *batches.ROUTES,
         *waitpoints.ROUTES,
         *idempotency_keys.ROUTES,
         *projects.ROUTES,

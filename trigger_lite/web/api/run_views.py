@@ -96,10 +96,11 @@ class Summaries:
             "base_cost_in_cents": 0.0,
             "duration_ms": run.usage_ms,
             "depth": run.depth,
-            "trigger_function": "trigger",
+            "trigger_function": _trigger_function(run),
             "attempt_count": run.attempt,
             "version": self._numbers.get(run.version_id or "") or None,
             "idempotency_key": _shown_key(run),
+            "batch_id": run.batch_id,
             "ttl": format_duration(run.ttl) if run.ttl else None,
             **_times(run),
         }
@@ -134,9 +135,8 @@ def run_detail(view: RunView, environment: EnvironmentRow, *, legacy: bool) -> R
     )
 
 
-def run_result(view: RunView) -> RunResult | None:
+def run_result(run: RunRow, data: RunData) -> RunResult | None:
     """Return the result of a finished run, or None while it is not."""
-    run, data = view.run, view.data
     status = RunStatus(run.status)
     if status not in TERMINAL:
         return None
@@ -168,6 +168,12 @@ def packet_value(data: str | None, data_type: str) -> Any:
     except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError):
         return data
     return msgspec.Raw(data.encode())
+
+
+def _trigger_function(run: RunRow) -> str:
+    """Return which call of the SDK made the run (management-api 9.2)."""
+    name = "trigger" if run.batch_id is None else "batchTrigger"
+    return f"{name}AndWait" if run.resume_parent else name
 
 
 def _times(run: RunRow) -> dict[str, str]:

@@ -29,6 +29,7 @@ from trigger_lite.web.api.run_views import (
     run_detail,
     run_result,
 )
+from trigger_lite.web.api.sources import source_of
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import decode, read_body, read_message, reply, reply_json
 from trigger_lite.web.numbers import whole_number
@@ -79,7 +80,7 @@ async def replay(request: Request) -> Response:
     wanted = decode(body, _replay_decoder) if body.strip() else ReplayRun()
     overrides = check_overrides(wanted, now=time.time_ns() // 1_000_000)
     run_id = request.path_params["run_id"]
-    made = await services.store.write(replay_run, environment, run_id, "api", overrides)
+    made = await services.store.write(replay_run, environment, run_id, source_of(request), overrides)
     return reply_json({"id": made.run_id})
 
 
@@ -98,7 +99,8 @@ async def result(request: Request) -> Response:
     """The result of a finished run; 404 while it is not (the official client reads that as "not yet")."""
     services = services_of(request)
     environment = environment_of(request, services.keys)
-    found = run_result(await _view(services, environment, request.path_params["run_id"]))
+    view = await _view(services, environment, request.path_params["run_id"])
+    found = run_result(view.run, view.data)
     if found is None:
         raise NotFound("Run not finished")
     return reply(found)

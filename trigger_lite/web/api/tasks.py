@@ -11,12 +11,12 @@ from starlette.routing import Route
 from trigger_lite.engine.requests import check_trigger
 from trigger_lite.engine.trigger import trigger_run
 from trigger_lite.protocol.tasks import MAX_PAYLOAD_BYTES, TriggeredRun, TriggerOptions, TriggerTask
+from trigger_lite.web.api.sources import source_of
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import read_message, reply
 from trigger_lite.web.services import services_of
 
 _decoder: Final = msgspec.json.Decoder(TriggerTask)
-_SOURCES: Final = frozenset({"sdk", "cli", "mcp"})
 
 
 async def trigger_task(request: Request) -> Response:
@@ -24,13 +24,12 @@ async def trigger_task(request: Request) -> Response:
     services = services_of(request)
     environment = environment_of(request, services.keys)
     body = await read_message(request, _decoder, limit=MAX_PAYLOAD_BYTES)
-    headers = request.headers
     wanted = check_trigger(
         request.path_params["task_id"],
         _with_header_key(request, body),
         now=time.time_ns() // 1_000_000,
-        source=headers.get("x-trigger-source", "") if headers.get("x-trigger-source") in _SOURCES else "api",
-        request_key=headers.get("x-trigger-request-idempotency-key"),
+        source=source_of(request),
+        request_key=request.headers.get("x-trigger-request-idempotency-key"),
     )
     written = services.store.submit(trigger_run, environment, wanted)
     # At once, so that a free worker's claim is in the same commit: it would wait for another one after it.
