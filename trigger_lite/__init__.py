@@ -44,15 +44,20 @@ if TYPE_CHECKING:
     from trigger_lite.sdk.errors import UnknownOption as UnknownOption
     from trigger_lite.sdk.errors import WaitTimeout as WaitTimeout
     from trigger_lite.sdk.handle import RunHandle as RunHandle
+    from trigger_lite.sdk.hooks import Hooks as Hooks
+    from trigger_lite.sdk.hooks import hooks as hooks
     from trigger_lite.sdk.inline import run_inline as run_inline
+    from trigger_lite.sdk.locals import local as local
     from trigger_lite.sdk.logger import Logger as Logger
     from trigger_lite.sdk.logger import get_logger as get_logger
+    from trigger_lite.sdk.middleware import middleware as middleware
     from trigger_lite.sdk.queues import Queue as Queue
     from trigger_lite.sdk.queues import queue as queue
     from trigger_lite.sdk.result import Err as Err
     from trigger_lite.sdk.result import Ok as Ok
     from trigger_lite.sdk.result import Result as Result
     from trigger_lite.sdk.retry import Retry as Retry
+    from trigger_lite.sdk.retrying import retry as retry
     from trigger_lite.sdk.target import configure as configure
     from trigger_lite.sdk.target import runs as runs
     from trigger_lite.sdk.target import tokens as tokens
@@ -90,11 +95,15 @@ _HOMES = {
         "WaitTimeout",
     ),
     "handle": ("RunHandle",),
+    "hooks": ("Hooks", "hooks"),
     "inline": ("run_inline",),
+    "locals": ("local",),
     "logger": ("Logger", "get_logger"),
+    "middleware": ("middleware",),
     "queues": ("Queue", "queue"),
     "result": ("Err", "Ok", "Result"),
     "retry": ("Retry",),
+    "retrying": ("retry",),
     "target": ("configure", "runs", "tokens"),
     "task": ("Task",),
     "tokens": ("Token",),

@@ -4,7 +4,7 @@ import doctest
 import inspect
 import re
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,18 @@ from trigger_lite.protocol.tasks import TriggerOptions
 from trigger_lite.protocol.waitpoints import CompletedByRun, CompletedWaitpoint, WaitpointKind
 from trigger_lite.sdk import client as client_module
 from trigger_lite.sdk import handle as handle_module
-from trigger_lite.sdk import inline, options, result, runs, tokens, triggering
+from trigger_lite.sdk import (
+    hooks,
+    inline,
+    locals,
+    middleware,
+    options,
+    result,
+    retrying,
+    runs,
+    tokens,
+    triggering,
+)
 from trigger_lite.sdk import wait as wait_module
 from trigger_lite.sdk.context import enter_context
 from trigger_lite.sdk.local import LocalChannel, local_execution
@@ -31,7 +42,13 @@ from trigger_lite.sdk.local import LocalChannel, local_execution
 _REACHED = (
     client_module.AsyncClient,
     handle_module.AsyncRunHandle,
+    hooks.GlobalHooks,
+    locals.Local,
+    locals.Locals,
+    middleware.GlobalMiddleware,
     result.InlineRun,
+    retrying.AsyncRetrying,
+    retrying.Retrying,
     options.RunOptions,
     options.TaskOptions,
     runs.AsyncRuns,
@@ -51,6 +68,10 @@ _REACHED = (
 # Between the parts of the SDK, though without an underscore.
 _INTERNAL = {
     "Ctx.log",
+    "GlobalHooks.all",
+    "GlobalHooks.clear",
+    "GlobalMiddleware.all",
+    "GlobalMiddleware.clear",
     "Runs.page",
     "Runs.poll",
     "Runs.finished_result",
@@ -160,6 +181,7 @@ def serve(edge: Edge) -> None:
     edge.on("POST", "/api/v1/runs/.*/replay", Reply(body={"id": "run_06fd3w"}))
     whoami = {**identity, "project": project, "organization": organization}
     edge.on("GET", "/api/v1/whoami", Reply(body=whoami))
+    edge.on("GET", "/page", Reply(body=b"<title>Jobs</title>"))
     serve_tokens(edge)
 
 
@@ -201,6 +223,14 @@ def import_csv(path: str) -> None:
     metadata.set("rows", 120)
 
 
+@pytest.fixture(autouse=True)
+def _registries() -> Iterator[None]:
+    """Forget what examples register for every task."""
+    yield
+    hooks.hooks.clear()
+    middleware.middleware.clear()
+
+
 @pytest.fixture
 def world(edge: Edge, client: Client) -> dict[str, Any]:
     """The names that the examples use without making them."""
@@ -214,7 +244,10 @@ def world(edge: Edge, client: Client) -> dict[str, Any]:
         **public,
         **{kind.__name__: kind for kind in (*_REACHED, client_module.Identity, TriggerOptions, datetime)},
         "UTC": UTC,
-        "asyncio": __import__("asyncio"),
+        "Iterator": Iterator,
+        "closing": closing,
+        **{name: __import__(name) for name in ("asyncio", "sqlite3", "time")},
+        "server": f"{edge.url}/page",
         "client": client,
         "ctx": Ctx(execution, LocalChannel()),
         "waiting": Ctx(execution, LocalChannel(ExampleWorld([]))),

@@ -9,6 +9,7 @@ import msgspec
 from trigger_lite.protocol.execution import Execution
 from trigger_lite.protocol.metadata import Operation
 from trigger_lite.sdk.channel import Awaited
+from trigger_lite.sdk.cancellation import Cancellation
 from trigger_lite.sdk.local import LocalChannel, local_execution
 
 
@@ -16,7 +17,8 @@ class RecordingChannel:
     """Keeps every call of an attempt; `told` is set at the first metadata."""
 
     def __init__(self) -> None:
-        self._canceled = threading.Event()
+        self._canceled = Cancellation()
+        self.is_ending = False
         self.world = None
         self.told = threading.Event()
         self.lines: list[tuple[str, str, dict[str, Any] | None]] = []
@@ -24,7 +26,7 @@ class RecordingChannel:
         self.names: list[list[str]] = []
 
     @property
-    def canceled(self) -> threading.Event:
+    def canceled(self) -> Cancellation:
         return self._canceled
 
     def log(self, level: str, message: str, attributes: Mapping[str, Any] | None) -> None:

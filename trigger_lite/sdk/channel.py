@@ -1,10 +1,10 @@
 """What an attempt tells the process that carries it out while it runs, and how it waits."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trigger_lite.protocol.metadata import Operation
+from trigger_lite.sdk.cancellation import Cancellation
 
 if TYPE_CHECKING:
     from trigger_lite.protocol.waitpoints import CompletedWaitpoint
@@ -49,8 +49,13 @@ class RunChannel(Protocol):
         ...
 
     @property
-    def canceled(self) -> threading.Event:
+    def canceled(self) -> Cancellation:
         """Set once somebody asked this run to stop."""
+        ...
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether this process was told to end: what becomes of the attempt is no longer its business."""
         ...
 
     def log(self, level: str, message: str, attributes: Mapping[str, Any] | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from trigger_lite.protocol.tasks import MAX_TAGS
 from trigger_lite.sdk.errors import ConcurrentWait, OutsideRun
+from trigger_lite.sdk.locals import Locals
 from trigger_lite.sdk.metadata import MetadataBuffer, RunMetadata
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         TaskInfo,
     )
     from trigger_lite.sdk.channel import RunChannel
+    from trigger_lite.sdk.lifecycle import Lifecycle
 
 _MAX_TAG: Final = 128
 
@@ -113,6 +115,8 @@ class Ctx:
         self._tags = list(execution.run.tags)
         self.metadata_buffer: Final = MetadataBuffer(channel, execution.run.metadata or {})
         self._metadata = RunMetadata(lambda: self.metadata_buffer)
+        self._locals = Locals()
+        self.lifecycle: Lifecycle | None = None
 
     @property
     def run(self) -> "RunInfo":
@@ -174,6 +178,30 @@ class Ctx:
         >>> ctx.tags.add("org_42")
         """
         return RunTags(self)
+
+    @property
+    def locals(self) -> Locals:
+        """What middleware has laid down for this attempt, by key.
+
+        >>> ctx.locals["tenant"] = "org_42"
+        >>> ctx.locals["tenant"]
+        'org_42'
+        """
+        return self._locals
+
+    def heartbeat(self) -> None:
+        """Show a sign of life in the middle of long work: raises RunCanceled once the run was asked to stop.
+
+        For native or unbroken code that nothing else can stop. Without it the run is as alive: the process
+        beside it that talks to the server sends the heartbeats.
+
+        >>> for part in range(3):
+        ...     ctx.heartbeat()
+        """
+        if self.canceled:
+            from trigger_lite.sdk.lifecycle import cancel_error
+
+            raise cancel_error(self)
 
     @property
     def canceled(self) -> bool:

@@ -8,9 +8,20 @@ from typing import Final
 
 from trigger_lite.protocol.execution import Execution
 from trigger_lite.protocol.execution import RetryAt as WireRetryAt
-from trigger_lite.sdk.errors import AbortTaskRun, ApiError, OutOfMemory, RateLimited, RetryAfter, RetryAt
+from trigger_lite.sdk.errors import (
+    AbortTaskRun,
+    ApiError,
+    ConcurrentWait,
+    OutOfMemory,
+    RateLimited,
+    RetryAfter,
+    RetryAt,
+    RunControl,
+)
 from trigger_lite.sdk.retry import DEFAULT_RETRY, Retry
 
+CatchAnswer = Exception | Retry | None
+"""What a `catch` hook may return."""
 _WORTH_RETRYING: Final = (408, 429)
 
 
@@ -41,9 +52,51 @@ def settings_from_environment() -> AttemptSettings:
 
 def stops_retrying(error: BaseException) -> bool:
     """Tell whether the error says by itself that another attempt is of no use (AT-22)."""
-    if isinstance(error, AbortTaskRun):
+    if isinstance(error, AbortTaskRun | ConcurrentWait):
         return True
     return isinstance(error, ApiError) and 400 <= error.status < 500 and error.status not in _WORTH_RETRYING
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a failed attempt: the error it is stored with, and when the next one is made, if any.
+
+    `skipped` says that it is of no use by itself, whatever the settings say.
+    """
+
+    error: BaseException
+    retry: WireRetryAt | None
+    skipped: bool
+
+
+def says_what_is_next(error: BaseException) -> bool:
+    """Tell whether the code, or its lack of memory, has settled what happens: no hook is asked then."""
+    return isinstance(error, RunControl | MemoryError)
+
+
+def judge(
+    error: BaseException,
+    answer: CatchAnswer,
+    execution: Execution,
+    own: Retry | None,
+    settings: AttemptSettings,
+) -> Verdict:
+    """Return what becomes of an attempt that failed with `error`, and what a `catch` hook said to it (AT-23).
+
+    RetryAt, RetryAfter and Retry decide about the retry and leave the error as it is, as does an AbortTaskRun
+    without a reason. With one it takes the error's place, like any other exception, the error as its cause.
+    """
+    match answer:
+        case RetryAt() | RetryAfter():
+            return Verdict(error, retry_decision(answer, execution, own, settings), False)
+        case Retry():
+            return Verdict(error, retry_decision(error, execution, answer, settings), stops_retrying(error))
+        case AbortTaskRun() if not str(answer):
+            return Verdict(error, None, True)
+        case Exception() if answer is not error:
+            answer.__cause__ = answer.__cause__ or error
+            error = answer
+    return Verdict(error, retry_decision(error, execution, own, settings), stops_retrying(error))
 
 
 def retry_decision(

@@ -19,6 +19,7 @@ from trigger_lite.sdk.codec import to_json
 from trigger_lite.sdk.context import find_context
 from trigger_lite.sdk.decision import AttemptSettings
 from trigger_lite.sdk.errors import RunFailed
+from trigger_lite.sdk.lifecycle import heard_of_failure, tell_failure
 from trigger_lite.sdk.local import LOCAL_RUN, LocalChannel, local_execution
 from trigger_lite.sdk.output import decode_output
 from trigger_lite.sdk.payload import JSON
@@ -62,6 +63,8 @@ class InlineWorld:
             if completion.retry is None:
                 break
             self.now += completion.retry.delay / 1000
+        if completion.error is not None and not heard_of_failure(completion):
+            tell_failure(task, execution, channel, completion.error)
         waited = self.now - started
         return completion, InlineRun(
             attempt, waited, channel.values, tuple(channel.names), tuple(channel.lines)

@@ -1,6 +1,5 @@
 """A run without a server: for tests, and for a task with a context that is called like a function."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -16,6 +15,7 @@ from trigger_lite.protocol.execution import (
 )
 from trigger_lite.protocol.machines import DEFAULT_MACHINE, PRESETS
 from trigger_lite.protocol.metadata import Operation, apply_operations
+from trigger_lite.sdk.cancellation import Cancellation
 from trigger_lite.sdk.errors import OutsideRun
 
 if TYPE_CHECKING:
@@ -51,15 +51,20 @@ class LocalChannel:
     def __init__(self, world: LocalWorld | None = None, parent: "LocalChannel | None" = None) -> None:
         self.world: Final = world
         self._parent = parent
-        self._canceled = threading.Event()
+        self._canceled = Cancellation()
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
         self.values: dict[str, Any] = {}
         self.names: list[str] = []
 
     @property
-    def canceled(self) -> threading.Event:
+    def canceled(self) -> Cancellation:
         """Never set by itself."""
         return self._canceled
+
+    @property
+    def is_ending(self) -> bool:
+        """Never."""
+        return False
 
     def log(self, level: str, message: str, attributes: Mapping[str, Any] | None) -> None:
         """Keep a log line."""

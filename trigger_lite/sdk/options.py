@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from trigger_lite.protocol.durations import Duration, duration_seconds, format_duration
 from trigger_lite.protocol.machines import PRESETS
@@ -21,6 +21,9 @@ from trigger_lite.sdk.context import check_tags, find_context
 from trigger_lite.sdk.errors import DefinitionError, UnknownOption, suggest
 from trigger_lite.sdk.queues import Queue
 from trigger_lite.sdk.retry import Retry
+
+if TYPE_CHECKING:
+    from trigger_lite.sdk.hooks import Hooks
 
 _HASHED_KEY_LENGTH: Final = 64
 
@@ -53,6 +56,8 @@ class TaskOptions(TypedDict, total=False):
     """Its runs go this much earlier than their time says."""
     tags: "str | list[str]"
     """Tags of each of its runs."""
+    hooks: "Hooks"
+    """Functions called at the turns of its runs, and middleware around their attempts."""
 
 
 class RunOptions(TypedDict, total=False):

@@ -268,6 +268,15 @@ def _check(task_id: str, options: TaskOptions) -> None:
         option_queue(options["queue"])
     if "concurrency" in options:
         Queue("concurrency", concurrency=options["concurrency"])
+    if "hooks" in options:
+        _check_hooks(subject, options["hooks"])
+
+
+def _check_hooks(subject: str, given: object) -> None:
+    from trigger_lite.sdk.hooks import Hooks
+
+    if not isinstance(given, Hooks):
+        raise DefinitionError(f"{subject}: hooks must be Hooks(…), not {given!r}")
 
 
 def _relative(path: str) -> str:

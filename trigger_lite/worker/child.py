@@ -23,6 +23,7 @@ from trigger_lite.protocol.metadata import Operation
 from trigger_lite.protocol.run_errors import ErrorCode, InternalError
 from trigger_lite.protocol.worker import LogLevel
 from trigger_lite.sdk.attempt import run_attempt
+from trigger_lite.sdk.cancellation import Cancellation
 from trigger_lite.sdk.decision import AttemptSettings
 from trigger_lite.sdk.task import Task
 from trigger_lite.worker.capture import capture_logging
@@ -49,11 +50,15 @@ class ChildChannel:
 
     def __init__(self, child: "Child") -> None:
         self._child = child
-        self._canceled = threading.Event()
+        self._canceled = Cancellation()
 
     @property
-    def canceled(self) -> threading.Event:
+    def canceled(self) -> Cancellation:
         return self._canceled
+
+    @property
+    def is_ending(self) -> bool:
+        return self._child.is_ending
 
     def log(self, level: str, message: str, attributes: Mapping[str, Any] | None) -> None:
         at = time.time_ns() // 1_000_000
@@ -124,6 +129,11 @@ class Child:
             if self._terminated:
                 _die_of_sigterm()
             self.send(Finished(completion))
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether SIGTERM came while a run was made."""
+        return self._terminated
 
     def send(self, packet: Packet) -> None:
         """Send one message to the parent, from any thread."""
