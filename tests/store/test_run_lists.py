@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Select
 
 from tests.support.builders import a_run, a_version, claim_one, fail, start, succeed
 from tests.support.harness import Harness, database_at, harness
@@ -12,17 +13,22 @@ from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.statuses import RunStatus
 from trigger_lite.protocol.tasks import QueueOption
+from trigger_lite.store.bulk_actions import BulkItemRow, put_item
+from trigger_lite.store.database import SqliteDatabase
 from trigger_lite.store.run_lists import (
     RunFilter,
     RunPage,
     count_newer,
     count_runs,
     encode_cursor,
+    find_newest_id,
     list_errors,
+    list_ids,
     list_metadata,
     list_rows,
     list_runs,
 )
+from trigger_lite.store.transaction import Reader
 
 
 class Place:
@@ -149,12 +155,82 @@ def test_task_queue_machine_test_flag_and_family_narrow(place: Place) -> None:
     parent = place.run("parent")
     child = place.run("child", parent_run_id=parent, queue=QueueOption("slow"), machine="micro", test=True)
     assert place.ids(task_ids=("child", "other")) == [child]
-    assert place.ids(queue="slow") == [child]
+    assert place.ids(queues=("slow", "other")) == [child]
     assert place.ids(machines=("micro", "small-1x")) == [child]
     assert place.ids(is_test=True) == [child]
     assert place.ids(is_test=False) == [parent]
     assert place.ids(parent_id=parent) == [child]
     assert place.ids(run_ids=(parent, "run_unknown")) == [parent]
+
+
+def test_batch_and_schedule_narrow(place: Place) -> None:
+    made = [place.run() for _ in range(3)]
+    place.engine.change("UPDATE run SET batch_id = 'batch_1', batch_index = 0 WHERE id = :id", id=made[0])
+    place.engine.change("UPDATE run SET schedule_id = 'sched_1' WHERE id = :id", id=made[1])
+    assert place.ids(batch_id="batch_1") == [made[0]]
+    assert place.ids(batch_id="batch_1", statuses=(RunStatus.PENDING,)) == [made[0]]
+    assert place.ids(batch_id="batch_1", statuses=(RunStatus.DELAYED,)) == []
+    assert place.ids(schedule_id="sched_1") == [made[1]]
+    assert place.engine.do(count_runs, place.wanted(batch_id="batch_1")) == 1
+
+
+def test_a_bulk_action_narrows_to_its_runs_and_those_it_made(place: Place) -> None:
+    first, second, made = place.run(tags=["a"]), place.run(delay="1h"), place.run(tags=["b"])
+    for item in (("bulk_1", first, made), ("bulk_1", second, None), ("bulk_2", second, None)):
+        place.engine.do(put_item, BulkItemRow(item[0], item[1], "SUCCEEDED", None, item[2]))
+    assert place.ids(bulk_id="bulk_1") == [made, second, first]
+    assert place.ids(bulk_id="bulk_1", statuses=(RunStatus.PENDING,)) == [made, first]
+    assert place.ids(bulk_id="bulk_1", tags=("a", "c")) == [first]
+    assert place.ids(bulk_id="bulk_2", task_ids=("resize",)) == [second]
+    assert place.engine.do(count_runs, place.wanted(bulk_id="bulk_1")) == 3
+
+
+def test_ids_are_listed_oldest_first_up_to_the_last_one_meant(place: Place) -> None:
+    made = [place.run() for _ in range(5)]
+    wanted = place.wanted(last_id=made[3])
+    assert place.engine.do(list_ids, wanted, above="", count=3) == made[:3]
+    assert place.engine.do(list_ids, wanted, above=made[2], count=3) == [made[3]]
+    assert place.engine.do(list_ids, wanted, above=made[3], count=3) == []
+    assert place.engine.do(find_newest_id, place.prod.id) == made[4]
+    assert place.engine.do(find_newest_id, place.dev.id) is None
+
+
+# Differs on PostgreSQL, which knows how many rows there are.
+@pytest.mark.parametrize(
+    ("narrowed", "index"),
+    [
+        ({"batch_id": "b"}, "run_batch (batch_id=?)"),
+        ({"schedule_id": "s"}, "run_schedule (schedule_id=? AND id>? AND id<?)"),
+        ({"bulk_id": "k"}, "sqlite_autoindex_bulk_item_1 (bulk_id=? AND run_id>? AND run_id<?)"),
+        (
+            {"bulk_id": "k", "tags": ("t",)},
+            "sqlite_autoindex_bulk_item_1 (bulk_id=? AND run_id>? AND run_id<?)",
+        ),
+        ({"statuses": (RunStatus.PENDING,)}, "run_live (environment_id=? AND status=? AND id>? AND id<?)"),
+    ],
+)
+def test_few_runs_are_found_by_the_index_of_what_narrows_most(
+    tmp_path: Path, narrowed: dict[str, Any], index: str
+) -> None:
+    with harness(SqliteDatabase(tmp_path / "state.db", synchronous="OFF")) as engine:
+        plans: list[str] = []
+        wanted = RunFilter(environment_id=engine.prod.id, last_id="run_9", **narrowed)
+        engine.do(lambda tx: list_ids(_Explained(tx, plans), wanted, above="run_0", count=100))
+        assert any(index in step for step in plans), plans
+
+
+class _Explained(Reader):
+    """Notes how the database would find the rows."""
+
+    def __init__(self, tx: Reader, plans: list[str]) -> None:
+        super().__init__(tx._connection, tx.dialect, tx.now)
+        self._plans = plans
+
+    def select(self, statement: Select[Any]) -> list[tuple[Any, ...]]:
+        compiled = statement.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})
+        found = self._connection.execute(f"EXPLAIN QUERY PLAN {compiled.string}", dict(compiled.params))
+        self._plans += [row[3] for row in found.fetchall()]
+        return []
 
 
 def test_a_version_narrows_by_its_number(place: Place) -> None:

@@ -62,6 +62,12 @@ class QueueChanged(Event, frozen=True):
     queue_id: str
 
 
+class BulkActionCreated(Event, frozen=True):
+    """A bulk action was made and is to be worked on."""
+
+    bulk_id: str
+
+
 class DatabaseReopened(Event, frozen=True):
     """A writer's connection was lost and opened again; what was being committed may be so, unannounced.
 

@@ -16,7 +16,7 @@ from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.ids import first_id, is_id, last_id_like
 from trigger_lite.protocol.statuses import TERMINAL, RunStatus
 from trigger_lite.store.runs import RunRow
-from trigger_lite.store.schema import run, run_tag, run_value, worker_version
+from trigger_lite.store.schema import bulk_item, run, run_tag, run_value, worker_version
 from trigger_lite.store.transaction import Reader
 
 MANY: Final = 10_000
@@ -33,7 +33,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs of an environment are meant; what is empty or None does not narrow.
 
     A run matches `tags` when it has any of them. `versions` are written `YYYYMMDD.N`; times in Unix ms, both
-    inclusive; `id_begins` is the beginning of a run's id, `run_` included.
+    inclusive; `id_begins` is the beginning of a run's id, `run_` included; `last_id` is the newest run meant.
+    A run belongs to `bulk_id` when that bulk action was for it, or made it.
     """
 
     environment_id: str
@@ -41,11 +42,15 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     task_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
-    queue: str | None = None
+    queues: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     run_ids: tuple[str, ...] = ()
     id_begins: str | None = None
+    last_id: str | None = None
     parent_id: str | None = None
+    batch_id: str | None = None
+    schedule_id: str | None = None
+    bulk_id: str | None = None
     created_from: int | None = None
     created_to: int | None = None
     is_test: bool | None = None
@@ -100,6 +105,18 @@ def count_runs(tx: Reader, wanted: RunFilter, *, most: int = MANY) -> int:
 def count_newer(tx: Reader, wanted: RunFilter, than: str | None, *, most: int) -> int:
     """Count matching runs newer than a run, or all of them for None, up to `most`."""
     return len(_ids(tx, wanted, count=most, above=than or ""))
+
+
+def list_ids(tx: Reader, wanted: RunFilter, *, above: str, count: int) -> list[str]:
+    """List the ids of matching runs later than a run's, the oldest first."""
+    return _ids(tx, wanted, count=count, above=above)
+
+
+def find_newest_id(tx: Reader, environment_id: str) -> str | None:
+    """The newest run of an environment."""
+    newest = select(run.c.id).where(run.c.environment_id == environment_id).order_by(run.c.id.desc()).limit(1)
+    found = tx.select(newest)
+    return found[0][0] if found else None
 
 
 def list_errors(tx: Reader, run_ids: list[str]) -> dict[str, str]:
@@ -182,6 +199,8 @@ def _rows(tx: Reader, ids: list[str]) -> list[RunRow]:
 def _branches(wanted: RunFilter) -> list[Select[Any]]:
     """One lookup for each tag or, without tags, for each status: each follows an index in order of id."""
     conditions = _conditions(wanted)
+    if wanted.bulk_id is not None:
+        return _of_bulk_action(wanted, conditions)
     if wanted.tags:
         tagged = run_tag.join(run, run.c.id == run_tag.c.run_id)
         if wanted.statuses:
@@ -193,14 +212,33 @@ def _branches(wanted: RunFilter) -> list[Select[Any]]:
             .where(*conditions, *_id_range(wanted, run_tag.c.run_id))
             for tag in dict.fromkeys(wanted.tags)
         ]
-    whole = (
-        select(run.c.id)
-        .where(run.c.environment_id == wanted.environment_id)
-        .where(*conditions, *_id_range(wanted, run.c.id))
-    )
+    whole = select(run.c.id).where(*conditions, *_id_range(wanted, run.c.id))
+    if wanted.batch_id is not None:
+        # `|| ''` keeps SQLite from an index in order of id: the few runs of a batch are found by its own.
+        whole = whole.where(run.c.environment_id.concat("") == wanted.environment_id)
+    else:
+        whole = whole.where(run.c.environment_id == wanted.environment_id)
     if not wanted.statuses:
         return [whole]
     return [_with_status(whole, status) for status in dict.fromkeys(wanted.statuses)]
+
+
+def _of_bulk_action(wanted: RunFilter, conditions: list[ColumnElement[bool]]) -> list[Select[Any]]:
+    """One lookup for the runs that a bulk action was for, one for those that it made."""
+    if wanted.statuses:
+        conditions.append(run.c.status.in_(_values(wanted.statuses)))
+    if wanted.tags:
+        tagged = select(run_tag.c.run_id).where(
+            run_tag.c.environment_id == wanted.environment_id, run_tag.c.tag.in_(wanted.tags)
+        )
+        conditions.append(run.c.id.in_(tagged))
+    return [
+        select(item.label("id"))
+        .select_from(bulk_item.join(run, run.c.id == item))
+        .where(bulk_item.c.bulk_id == wanted.bulk_id, run.c.environment_id == wanted.environment_id)
+        .where(*conditions, *_id_range(wanted, item))
+        for item in (bulk_item.c.run_id, bulk_item.c.new_run_id)
+    ]
 
 
 def _with_status(whole: Select[Any], status: RunStatus) -> Select[Any]:
@@ -227,7 +265,13 @@ def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
         found.append(run.c.version_id.in_(numbered))
     if wanted.machines:
         found.append(run.c.machine.in_(wanted.machines))
-    for column, value in ((run.c.queue_name, wanted.queue), (run.c.parent_id, wanted.parent_id)):
+    if wanted.queues:
+        found.append(run.c.queue_name.in_(wanted.queues))
+    for column, value in (
+        (run.c.parent_id, wanted.parent_id),
+        (run.c.batch_id, wanted.batch_id),
+        (run.c.schedule_id, wanted.schedule_id),
+    ):
         if value is not None:
             found.append(column == value)
     if wanted.is_test is not None:
@@ -246,6 +290,8 @@ def _id_range(wanted: RunFilter, key: ColumnElement[str]) -> list[ColumnElement[
         found.append(key.in_(wanted.run_ids))
     if wanted.id_begins is not None:
         found += [key >= wanted.id_begins, key <= last_id_like("run", wanted.id_begins)]
+    if wanted.last_id is not None:
+        found.append(key <= literal(wanted.last_id))
     if wanted.created_from is not None:
         found.append(key >= literal(first_id("run", wanted.created_from)))
     if wanted.created_to is not None:

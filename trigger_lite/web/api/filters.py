@@ -1,6 +1,7 @@
 """The query of the runs list: `filter[…]` and `page[…]` (management-api 1.4, 9.2)."""
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -34,14 +35,17 @@ def parse_list(environment_id: str, query: QueryParams) -> ListQuery:
     return ListQuery(
         RunFilter(
             environment_id=environment_id,
-            statuses=_statuses(query),
+            statuses=known_statuses("filter[status]", listed(query, "status")),
             task_ids=listed(query, "taskIdentifier"),
             tags=listed(query, "tag"),
             versions=listed(query, "version"),
-            queue=query.get("filter[queue]") or None,
-            machines=_machines(query),
+            queues=listed(query, "queue"),
+            machines=known_machines("filter[machine]", listed(query, "machine")),
             created_from=created_from,
             created_to=created_to,
+            batch_id=query.get("filter[batch]") or None,
+            schedule_id=query.get("filter[schedule]") or None,
+            bulk_id=query.get("filter[bulkAction]") or None,
             is_test=_flag(query, "isTest"),
         ),
         size=page_size(query),
@@ -54,22 +58,23 @@ def listed(query: QueryParams, name: str) -> tuple[str, ...]:
     return tuple(part for part in query.get(f"filter[{name}]", "").split(",") if part)
 
 
-def _statuses(query: QueryParams) -> tuple[RunStatus, ...]:
+def known_statuses(name: str, words: Iterable[str]) -> tuple[RunStatus, ...]:
+    """Return the stored statuses of API words. Raises BadRequest naming the one that is none."""
     statuses = []
-    for word in listed(query, "status"):
+    for word in words:
         status = stored_status(word)
         if status is None:
             known = ", ".join(sorted(ApiStatus.__members__))
-            raise BadRequest(f"filter[status] has {word!r}, which is no status; statuses are {known}")
+            raise BadRequest(f"{name} has {word!r}, which is no status; statuses are {known}")
         statuses.append(status)
     return tuple(statuses)
 
 
-def _machines(query: QueryParams) -> tuple[str, ...]:
-    machines = listed(query, "machine")
+def known_machines(name: str, machines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the machines. Raises BadRequest naming the one that is none."""
     for machine in machines:
         if machine not in PRESETS:
-            raise BadRequest(f"filter[machine] has {machine!r}; machines are {', '.join(PRESETS)}")
+            raise BadRequest(f"{name} has {machine!r}; machines are {', '.join(PRESETS)}")
     return machines
 
 
