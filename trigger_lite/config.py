@@ -4,10 +4,13 @@ A setting `x_y` is the flag `--x-y` of `trigger-lite serve` and the variable `TR
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
+
+from trigger_lite.protocol.durations import parse_duration_ms
 
 PREFIX: Final = "TRIGGER_LITE_"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -16,6 +19,11 @@ DEFAULT_DATA: Final = Path("trigger-lite-data")
 NOT_SETTINGS: Final = frozenset(
     {"URL", "KEY", "RUN_ID", "VERSION", "MODE", "DEBUG", "DEV_RETRIES", "ATTEMPT", "ENVIRONMENT"}
 )
+FOR_EVER: Final = "off"
+"""The value of a `keep_…` setting that removes nothing."""
+_LONGEST_MS: Final = 100 * 365 * 86_400_000
+_SIZE: Final = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)(MB|GB|TB)")
+_BYTES: Final = {"MB": 1_000_000, "GB": 1_000_000_000, "TB": 1_000_000_000_000}
 
 
 class SettingError(Exception):
@@ -30,15 +38,34 @@ def _setting(
     at_most: float = float("inf"),
     begins: tuple[str, ...] = (),
     words: tuple[str, ...] = (),
+    kind: str = "",
 ) -> Any:
-    """A setting; a number has a range, an address one of some beginnings, a word is one of some."""
-    limits = {"at_least": at_least, "at_most": at_most, "begins": begins, "words": words}
+    """A setting; a number has a range, an address one of some beginnings, a word is one of some.
+
+    `kind` is `age` or `size` for a text that says how long or how much is kept.
+    """
+    limits = {"at_least": at_least, "at_most": at_most, "begins": begins, "words": words, "kind": kind}
     return field(default=default, metadata={"help": help_text, **limits})
 
 
 def _timeout(default: float, help_text: str) -> Any:
     """Seconds, from a tenth of one to a week."""
     return _setting(default, help_text, at_least=0.1, at_most=604_800)
+
+
+def _age(default: str, help_text: str) -> Any:
+    return _setting(default, help_text, kind="age")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What retention leaves alone: ages in ms, the size of all data in bytes; None is without limit."""
+
+    logs: int | None
+    payloads: int | None
+    runs: int | None
+    failures: int | None
+    data: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +84,20 @@ class Settings:
         None, "Address at which browsers and workers reach the server.", begins=("http://", "https://")
     )
     concurrency: int = _setting(100, "Runs one environment may execute at once.", at_least=1, at_most=100_000)
+    queue_length: int = _setting(
+        0, "Runs that may wait in a queue; more are refused. 0: any number.", at_most=1_000_000_000
+    )
     start_timeout: float = _timeout(60.0, "A run handed to a worker must start within this.")
     run_timeout: float = _timeout(60.0, "A running attempt whose worker is silent for this long has failed.")
     cancel_timeout: float = _timeout(60.0, "A cancel not confirmed within this is finished.")
     inbox: int = _setting(2000, "Writes that may wait before requests are answered 503.", at_least=1)
+    keep_logs: str = _age("14d", "Log lines are kept this long; off keeps them.")
+    keep_payloads: str = _age("30d", "Payloads, outputs and metadata are kept this long after a run's end.")
+    keep_runs: str = _age("90d", "Runs are kept this long after their end.")
+    keep_failures: str = _age("180d", "Runs that failed are kept this long after their end.")
+    keep_data: str = _setting(
+        "4GB", "Above this size the oldest data goes early: logs, then payloads, then runs.", kind="size"
+    )
     log_level: str = _setting(
         "info", "What the server says: debug, info, warning or error.", words=LOG_LEVELS
     )
@@ -69,6 +106,37 @@ class Settings:
     def heartbeat_seconds(self) -> float:
         """How often workers say that their runs are alive: four times within the timeout."""
         return min(15.0, self.run_timeout / 4)
+
+    @property
+    def keep(self) -> Keep:
+        """What the `keep_…` settings say."""
+        return Keep(
+            logs=age_ms(self.keep_logs),
+            payloads=age_ms(self.keep_payloads),
+            runs=age_ms(self.keep_runs),
+            failures=age_ms(self.keep_failures),
+            data=size_bytes(self.keep_data),
+        )
+
+
+def age_ms(text: str) -> int | None:
+    """Return how long something is kept, or None for ever. Raises ValueError with what would be right."""
+    if text == FOR_EVER:
+        return None
+    milliseconds = parse_duration_ms(text)
+    if not milliseconds:
+        raise ValueError(f'a duration such as "14d" or "12h", or "{FOR_EVER}"')
+    return min(milliseconds, _LONGEST_MS)
+
+
+def size_bytes(text: str) -> int | None:
+    """Return how much is kept, or None without limit. Raises ValueError with what would be right."""
+    if text == FOR_EVER:
+        return None
+    match = _SIZE.fullmatch(text.upper().replace(" ", ""))
+    if match is None or not float(match[1]):
+        raise ValueError(f'a size such as "500MB" or "4GB", or "{FOR_EVER}"')
+    return int(float(match[1]) * _BYTES[match[2]])
 
 
 def setting_names() -> list[str]:
@@ -108,12 +176,22 @@ def _convert(given: Any, setting: "Field[Any]", origin: str) -> Any:
     if setting.type in (int, float):
         return _number(given, setting, origin)
     begins, words = setting.metadata["begins"], setting.metadata["words"]
+    kind = setting.metadata["kind"]
+    if kind:
+        _check_kept(str(given), kind, origin)
     if begins and not str(given).startswith(begins):
         start = str(given).partition("://")[0][:20]  # the rest may hold a password
         raise SettingError(f"{origin} begins with {start!r}, but must begin with {' or '.join(begins)}")
     if words and given not in words:
         raise SettingError(f"{origin} is {given!r}, but must be one of {', '.join(words)}")
     return str(given)
+
+
+def _check_kept(given: str, kind: str, origin: str) -> None:
+    try:
+        age_ms(given) if kind == "age" else size_bytes(given)
+    except ValueError as error:
+        raise SettingError(f"{origin} is {given!r}, but must be {error}") from None
 
 
 def _number(given: Any, setting: "Field[Any]", origin: str) -> Any:

@@ -37,9 +37,14 @@ def _setting_option(setting: "Field[Any]") -> click.Option:
         "--" + setting.name.replace("_", "-"),
         setting.name,
         type=NearestChoice(LOG_LEVELS, "a level") if is_level else click.STRING,
-        metavar=_METAVARS.get(setting.type, "TEXT") if not is_level else "LEVEL",
+        metavar="LEVEL" if is_level else _metavar(setting),
         help_text=text,
     )
+
+
+def _metavar(setting: "Field[Any]") -> str:
+    kind = str(setting.metadata["kind"])
+    return kind.upper() or _METAVARS.get(setting.type, "TEXT")
 
 
 _METAVARS: Final[dict[Any, str]] = {int: "NUMBER", float: "SECONDS", Path: "FOLDER"}

@@ -59,6 +59,16 @@ class SqliteDatabase:
         self._path.chmod(0o600)
         return connection
 
+    def checkpoint(self) -> None:
+        """Bring what was written lately from the log into the file; blocks the caller, not the writer."""
+        import sqlite3
+
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
+
     def read_engine(self) -> AsyncEngine:
         file = f"file:{quote(str(self._path))}"
         url = URL.create("sqlite+aiosqlite", database=file, query={"mode": "ro", "uri": "true"})
@@ -116,6 +126,9 @@ class PostgresDatabase:
             connection.close()
             raise DatabaseTaken(f"Another server has the database {self._url!r}") from error
         return PsycopgConnection(connection)
+
+    def checkpoint(self) -> None:
+        """Nothing to do: PostgreSQL has a process of its own for it."""
 
     def read_engine(self) -> AsyncEngine:
         return create_async_engine(

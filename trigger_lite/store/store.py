@@ -24,13 +24,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def wall_clock() -> int:
+    """What time it is, in Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
 class Store:
     """One database with its writer and its readers; opened and closed by `server.py`."""
 
-    def __init__(self, database: Database, writer: Writer, readers: AsyncEngine) -> None:
+    def __init__(
+        self, database: Database, writer: Writer, readers: AsyncEngine, clock: Callable[[], int]
+    ) -> None:
         self._database = database
         self._writer = writer
         self._readers = readers
+        self._clock = clock
 
     @classmethod
     async def open(
@@ -41,11 +49,12 @@ class Store:
         publish: Callable[[list[object]], None],
         reopened: Callable[[], None] = lambda: None,
         inbox_limit: int = 2_000,
+        clock: Callable[[], int] = wall_clock,
     ) -> "Store":
         """Open the database, bring its schema up to date and start the writer.
 
-        `area` is `state` or `telemetry`; `reopened` is called when a lost connection was opened again. Raises
-        DatabaseTooNew, DatabaseTaken, or DatabaseUnusable.
+        `area` is `state` or `telemetry`; `reopened` is called after a lost connection was opened again, and
+        `clock` says what time it is (Unix ms). Raises DatabaseTooNew, DatabaseTaken, or DatabaseUnusable.
         """
 
         def connect() -> Connection:
@@ -60,10 +69,15 @@ class Store:
             return connection
 
         writer = Writer(
-            connect, database.dialect, publish=publish, reopened=reopened, inbox_limit=inbox_limit
+            connect,
+            database.dialect,
+            publish=publish,
+            reopened=reopened,
+            inbox_limit=inbox_limit,
+            clock=clock,
         )
         await writer.start()
-        return cls(database, writer, database.read_engine())
+        return cls(database, writer, database.read_engine(), clock)
 
     async def write(self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn(tx, *args)` on the writer's thread; returns after the commit that holds it.
@@ -91,6 +105,16 @@ class Store:
         """Like `write`, but waits while the inbox is full: for work that was accepted already."""
         await self.room()
         return await self.write(fn, *args, **kwargs)
+
+    async def measure_when_free(
+        self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, float]:
+        """Like `write_when_free`; returns also for how long the writer was held, in seconds."""
+        if kwargs:
+            raise TypeError("measure_when_free passes positional arguments only")
+        await self.room()
+        work = self._writer.accept(fn, args)
+        return await work.future, work.seconds
 
     def submit_when_free(
         self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
@@ -128,7 +152,7 @@ class Store:
         return await self._run(run)
 
     def _reader(self, connection: SyncConnection) -> Reader:
-        return Reader(ReadingConnection(connection), self._database.dialect, time.time_ns() // 1_000_000)
+        return Reader(ReadingConnection(connection), self._database.dialect, self._clock())
 
     async def _run(self, run: Callable[[SyncConnection], R]) -> R:
         try:
@@ -139,6 +163,10 @@ class Store:
                 raise
             logger.error("the database could not be read: %s", error)
             raise DatabaseFailed from error
+
+    async def checkpoint(self) -> None:
+        """Do now, beside the writer, what would else hold it up at one of its next commits."""
+        await asyncio.to_thread(self._database.checkpoint)
 
     @property
     def waiting(self) -> int:
