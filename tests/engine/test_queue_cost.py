@@ -1,6 +1,7 @@
 """What a claim costs: that of the runs it returns, whatever waits behind them (13c)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from tests.support.builders import WORKER, a_run, a_task, a_version
 from tests.support.harness import Harness, harness
-from trigger_lite.engine.queues import Offer, claim_runs
+from trigger_lite.engine.queues import Claims, Offer, claim_runs
+from trigger_lite.engine.rates import RELEASED_AT_ONCE
 from trigger_lite.engine.recovery import recover
 from trigger_lite.store.database import SqliteDatabase
 
@@ -41,7 +43,7 @@ def _fill(engine: Harness, run_id: str, count: int, *, lanes: int = 1) -> None:
     )
     rest = columns.removeprefix("id, lane_id, ")
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) "
-    lane_columns = "environment_id, queue_id, head_score, held, capacity, paused, blocked"
+    lane_columns = "environment_id, queue_id, head_score, held, capacity, paused, blocked, waiting, rated"
     if lanes > 1:
         engine.change(
             numbers
@@ -103,3 +105,64 @@ def test_runs_that_are_over_cost_a_claim_nothing(tmp_path: Path) -> None:
     (claim_few, recover_few), (claim_many, recover_many) = costs
     assert claim_many < claim_few * 1.3
     assert recover_many < recover_few * 1.3
+
+
+# ---- rates ------------------------------------------------------------------------------------------
+
+KEYS = 10_000
+
+
+@contextmanager
+def _rated(folder: Path, keys: int, **queue: dict[str, int]) -> Iterator[tuple[Harness, str]]:
+    """An engine whose queue of this rate has a waiting run in each of so many lanes, and its version."""
+    with harness(SqliteDatabase(folder / f"{keys}.db", synchronous="OFF")) as engine:
+        version = a_version(engine, a_task(queue=queue), a_task("mail"))
+        _fill(engine, a_run(engine).id, keys, lanes=keys)
+        yield engine, version.id
+
+
+def test_a_queue_out_of_tokens_costs_a_claim_one_row(tmp_path: Path) -> None:
+    """Q-26: however many keys wait in it; a token that comes costs the one run that it starts."""
+    costs = []
+    for keys in (20, KEYS):
+        with _rated(tmp_path, keys, rate={"count": 1, "periodMs": 1_000, "burst": 1}) as (engine, version):
+            starts = _instructions(engine, partial(_claim, engine, version, 1))
+            nothing = _instructions(engine, partial(_try_to_claim, engine, version, 10))
+            a_run(engine, "mail")
+            costs.append((starts, nothing, _instructions(engine, partial(_claim, engine, version, 1))))
+    for few, many in zip(*costs, strict=True):
+        assert many < few * 1.3
+
+
+def test_keys_out_of_tokens_cost_a_claim_nothing(tmp_path: Path) -> None:
+    """Q-26: each was met once; from then on it waits beside the line for its own token."""
+    costs = []
+    for keys in (20, KEYS):
+        with _rated(tmp_path, keys, keyRate={"count": 1, "periodMs": 60_000, "burst": 1}) as (
+            engine,
+            version,
+        ):
+            engine.change(
+                "UPDATE lane SET blocked = 1, not_before = :at, rate_at = :at * 1000000",
+                at=engine.now + 60_000,
+            )
+            nothing = _instructions(engine, partial(_try_to_claim, engine, version, 10))
+            a_run(engine, "mail")
+            costs.append((nothing, _instructions(engine, partial(_claim, engine, version, 1))))
+    for few, many in zip(*costs, strict=True):
+        assert many < few * 1.3
+
+
+def test_keys_whose_token_comes_at_one_time_are_let_go_in_bounded_steps(tmp_path: Path) -> None:
+    """Q-26: one claim changes so many lanes at most, and asks for the next one at once."""
+    with _rated(tmp_path, 2_000, keyRate={"count": 1, "periodMs": 60_000, "burst": 1}) as (engine, version):
+        engine.change("UPDATE lane SET blocked = 1, not_before = :at", at=engine.now)
+        claims = _try_to_claim(engine, version, 1)
+        assert len(claims.runs) == 1
+        assert claims.next_due == engine.now
+        (parked,) = engine.ask("SELECT count(*) FROM lane WHERE not_before > 0")
+        assert parked == 2_001 - RELEASED_AT_ONCE + 1
+
+
+def _try_to_claim(engine: Harness, version_id: str, count: int) -> Claims:
+    return engine.do(claim_runs, engine.prod.id, [Offer(WORKER, version_id, count)])

@@ -74,6 +74,7 @@ def register_queue(tx: Tx, environment_id: str, *, name: str, kind: str, code: C
         return
     queues.update_queue_code(tx, queue.id, code)
     if queue.code[2:] != code[2:]:
+        rate_rows.bound_rate_at(tx, queue.id, rates.empty_bucket_full_at(rates.rate_of(code), tx.now))
         fullest = rates.empty_bucket_full_at(rates.key_rate_of(code), tx.now)
         rate_rows.refresh_rates(tx, queue.id, is_rated=code.is_rated, fullest=fullest)
     _changed(tx, queue._replace(code=code))

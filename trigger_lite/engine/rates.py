@@ -89,22 +89,28 @@ def open_meters(tx: Tx, environment_id: str, load: Load) -> "Meters":
     if not load.is_rated:
         return Meters(tx, environment_id, [])
     rows = rates.list_meters(tx, environment_id)
-    released = [_release(tx, row) for row in rows]
-    if any(released):
+    changed = [_bring_back(tx, row) or _release(tx, row) for row in rows]
+    if any(changed):
         rows = rates.list_meters(tx, environment_id)
     return Meters(tx, environment_id, rows)
 
 
-def _release(tx: Tx, row: MeterRow) -> bool:
-    """Let parked lanes of a queue go on; tell whether there were any to let go."""
-    key_rate = key_rate_of(row)
-    if key_rate is None or row.first_parked is None or row.last_parked is None:
-        return False
-    # No lane is parked for longer than its bucket takes to fill, unless the clock was set back since.
-    latest = empty_bucket_full_at(key_rate, tx.now) // _NS + 1
-    if row.last_parked > latest:
+def _bring_back(tx: Tx, row: MeterRow) -> bool:
+    """Bring back times that are later than any can be: the clock was set back. Tell whether there were any."""
+    fullest = empty_bucket_full_at(rate_of(row), tx.now)
+    latest = empty_bucket_full_at(key_rate_of(row), tx.now) // _NS + 1
+    is_queue_late = row.rate_at > fullest > 0
+    is_key_late = (row.last_parked or 0) > latest
+    if is_queue_late:
+        rates.bound_rate_at(tx, row.queue_id, fullest)
+    if is_key_late:
         rates.bring_back(tx, row.queue_id, latest=latest)
-    elif row.first_parked > tx.now:
+    return is_queue_late or is_key_late
+
+
+def _release(tx: Tx, row: MeterRow) -> bool:
+    """Let parked lanes of a queue go on whose token has come; tell whether there were any."""
+    if row.first_parked is None or row.first_parked > tx.now:
         return False
     rates.release_parked(tx, row.queue_id, count=RELEASED_AT_ONCE)
     return True

@@ -53,6 +53,8 @@ _RATED_LANES = Query(
     LaneRow,
 )
 _SPEND = Statement("UPDATE queue SET rate_at = :rate_at WHERE id = :queue_id")
+_KEPT = "CASE WHEN rate_at > :fullest THEN :fullest ELSE rate_at END"
+_BOUND = Statement(f"UPDATE queue SET rate_at = {_KEPT} WHERE id = :queue_id")
 # An emptied lane is parked until its bucket is full, another one for as long as it is told.
 _TAKEN_UNTIL = f"CASE WHEN :full_at > 0 AND {HEAD} IS NULL THEN :full_at ELSE :not_before END"
 _TAKE = Statement(
@@ -82,7 +84,6 @@ _BRING_BACK = Statement(
     f"""UPDATE lane SET not_before = {_BROUGHT_BACK}, blocked = {blocked(not_before=_BROUGHT_BACK)}
         WHERE queue_id = :queue_id AND not_before > 0 AND not_before > :latest"""
 )
-_KEPT = "CASE WHEN rate_at > :fullest THEN :fullest ELSE rate_at END"
 _KEPT_UNTIL = f"CASE WHEN head_score IS NULL AND {_KEPT} > 0 THEN {_KEPT} / 1000000 + 1 ELSE 0 END"
 _REFRESH = Statement(
     f"""UPDATE lane SET rated = :rated, rate_at = {_KEPT}, not_before = {_KEPT_UNTIL},
@@ -107,6 +108,11 @@ def list_rated_lanes(tx: Reader, queue_id: str, *, count: int) -> list[LaneRow]:
 def update_rate_at(tx: Tx, queue_id: str, rate_at: int) -> None:
     """Keep when the bucket of a queue is full again (Unix ns)."""
     tx.run(_SPEND, queue_id=queue_id, rate_at=rate_at)
+
+
+def bound_rate_at(tx: Tx, queue_id: str, fullest: int) -> None:
+    """Let the bucket of a queue be full at `fullest` (Unix ns), if it would not be sooner."""
+    tx.run(_BOUND, queue_id=queue_id, fullest=fullest)
 
 
 def take_rated_slots(
