@@ -24,6 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="both",
         help="on which database tests with a `database_url` run (default: both)",
     )
+    parser.addoption(
+        "--model-steps",
+        type=int,
+        default=4_000,
+        help="random steps of the model of the engine on each database (default: 4000)",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
