@@ -24,11 +24,13 @@ from starlette.applications import Starlette
 from trigger_lite.background.clock import Clock
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
-from trigger_lite.background.loops import batch_loop, loop_table
+from trigger_lite.background.loops import batch_loop, bulk_loop, loop_table, override_loop, retention_loop
+from trigger_lite.background.retention import Retention
 from trigger_lite.config import PREFIX, Settings
 from trigger_lite.engine.accounts import needs_first_link
 from trigger_lite.engine.bus import Bus
 from trigger_lite.engine.events import (
+    BulkActionCreated,
     DatabaseReopened,
     MoreParked,
     QueueChanged,
@@ -42,6 +44,7 @@ from trigger_lite.launch.process import WorkerProcess
 from trigger_lite.protocol.statuses import ExecutionStatus
 from trigger_lite.protocol.worker import MAX_FRAME_BYTES
 from trigger_lite.store.database import Database, DatabaseTaken, PostgresDatabase, SqliteDatabase
+from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.folder import DataFolder
 from trigger_lite.store.store import Store
 from trigger_lite.store.transaction import Reader
@@ -159,8 +162,8 @@ async def platform(
         data_folder(settings) as (folder, secret),
         stores(settings, folder, bus, stop) as (store, telemetry),
     ):
-        keys = Keyring(secret, await store.write(prepare_installation, secret, settings.concurrency))
-        async with background(settings, store, bus) as (clock, dispatcher, deadlines):
+        keys = Keyring(secret, await _environments(store, settings, secret))
+        async with background(settings, store, telemetry, bus) as (clock, dispatcher, deadlines):
             services = Services(
                 settings=settings,
                 store=store,
@@ -176,6 +179,13 @@ async def platform(
                 is_ready=readiness(store, clock),
             )
             yield folder, services
+
+
+async def _environments(store: Store, settings: Settings, secret: bytes) -> list[EnvironmentRow]:
+    """Prepare the installation as the settings say."""
+    return await store.write(
+        prepare_installation, secret, settings.concurrency, settings.queue_length or None
+    )
 
 
 @asynccontextmanager
@@ -246,7 +256,7 @@ def _databases(settings: Settings, folder: DataFolder) -> tuple[Database, Databa
 
 @asynccontextmanager
 async def background(
-    settings: Settings, store: Store, bus: Bus
+    settings: Settings, store: Store, telemetry: Store, bus: Bus
 ) -> AsyncIterator[tuple[Clock, Dispatcher, Deadlines]]:
     """Repair what the last stop left, then run everything that happens without a request."""
     deadlines = Deadlines(settings)
@@ -261,9 +271,13 @@ async def background(
     bus.subscribe(RunMoved, lambda event: _wake_loops(clock, deadlines, event))
     bus.subscribe(WaitPlanned, lambda event: clock.wake("waits", event.due_at))
     bus.subscribe(QueueChanged, dispatcher.queue_changed)
+    bus.subscribe(QueueChanged, lambda _event: clock.wake("overrides"))
     bus.subscribe(VersionRegistered, dispatcher.version_registered)
     bus.subscribe(MoreParked, dispatcher.more_parked)
-    clock.start([*loop_table(store, deadlines, dispatcher), batch_loop(store)])
+    retention = Retention(store, telemetry, settings.keep)
+    bus.subscribe(BulkActionCreated, lambda _event: clock.wake("bulk actions"))
+    loops = [batch_loop(store), bulk_loop(store), retention_loop(retention), override_loop(store)]
+    clock.start([*loop_table(store, deadlines, dispatcher), *loops])
     try:
         yield clock, dispatcher, deadlines
     finally:

@@ -1,18 +1,23 @@
 """The table of everything that happens by time alone."""
 
 import time
+from functools import partial
 from typing import Final
 
+from trigger_lite.background.bulk_actions import work_on_bulk_actions
 from trigger_lite.background.clock import Loop
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
+from trigger_lite.background.retention import ROUND_SECONDS, Retention
 from trigger_lite.engine.batches import abort_unsealed
 from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
+from trigger_lite.engine.queue_limits import end_overrides
 from trigger_lite.engine.recovery import recover
 from trigger_lite.engine.waitpoints import complete_due
 from trigger_lite.store.batches import find_next_seal_by
+from trigger_lite.store.queues import find_next_override_end
 from trigger_lite.store.requests import delete_requests, find_oldest_request
 from trigger_lite.store.runs import RunRow, find_next_delay_end, find_next_expiry, find_run
 from trigger_lite.store.store import Store
@@ -81,6 +86,26 @@ def batch_loop(store: Store) -> Loop:
         return _again() if aborted == AT_ONCE else await store.read(find_next_seal_by)
 
     return Loop("batches", at_most_seconds=60, tick=tick)
+
+
+def bulk_loop(store: Store) -> Loop:
+    """Return the loop that works on bulk actions."""
+    return Loop("bulk actions", at_most_seconds=60, tick=partial(work_on_bulk_actions, store))
+
+
+def retention_loop(retention: Retention) -> Loop:
+    """Return the loop that removes what is old."""
+    return Loop("retention", at_most_seconds=2 * ROUND_SECONDS, tick=retention.tick)
+
+
+def override_loop(store: Store) -> Loop:
+    """Return the loop that resets the limits of queues whose override has ended."""
+
+    async def tick() -> int | None:
+        ended = await store.write_when_free(end_overrides, AT_ONCE)
+        return _again() if ended == AT_ONCE else await store.read(find_next_override_end)
+
+    return Loop("overrides", at_most_seconds=3600, tick=tick)
 
 
 def _again() -> int:

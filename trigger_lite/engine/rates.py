@@ -96,7 +96,7 @@ def open_meters(tx: Tx, environment_id: str, load: Load) -> "Meters":
 
 
 def _bring_back(tx: Tx, row: MeterRow) -> bool:
-    """Bring back times that are later than any can be: the clock was set back. Tell whether there were any."""
+    """Bring back times that are later than any can be: the clock was set back. Tell if there were some."""
     fullest = empty_bucket_full_at(rate_of(row), tx.now)
     latest = empty_bucket_full_at(key_rate_of(row), tx.now) // _NS + 1
     is_queue_late = row.rate_at > fullest > 0
