@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.edge import Edge, running_edge
-from trigger_lite import configure
+from trigger_lite import configure, hooks, middleware
 from trigger_lite.sdk.client import Client
 from trigger_lite.sdk.target import forget_configuration
 
@@ -27,6 +27,14 @@ def _no_target(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     monkeypatch.setenv("TRIGGER_LITE_DATA", str(tmp_path_factory.mktemp("no-server")))
     yield
     forget_configuration()
+
+
+@pytest.fixture(autouse=True)
+def _only_its_own_hooks() -> Iterator[None]:
+    """Forget, after each test, what it registered for every task."""
+    yield
+    hooks.clear()
+    middleware.clear()
 
 
 @pytest.fixture

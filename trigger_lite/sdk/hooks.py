@@ -23,7 +23,7 @@ import msgspec
 from trigger_lite.sdk.context import Ctx
 from trigger_lite.sdk.decision import CatchAnswer
 from trigger_lite.sdk.errors import DefinitionError
-from trigger_lite.sdk.middleware import Middleware, check_middleware, replace_or_append
+from trigger_lite.sdk.middleware import Middleware, check_middleware
 
 if TYPE_CHECKING:
     from trigger_lite.sdk.task import Task
@@ -34,7 +34,7 @@ FailureHook = Callable[[Exception, Ctx], object]
 CompleteHook = Callable[[Exception | None, Ctx], object]
 CatchHook = Callable[[Exception, Ctx], CatchAnswer | Awaitable[CatchAnswer]]
 
-F = TypeVar("F")
+F = TypeVar("F", bound=Callable[..., Any])
 ContextFn = TypeVar("ContextFn", bound=ContextHook)
 SuccessFn = TypeVar("SuccessFn", bound=SuccessHook)
 FailureFn = TypeVar("FailureFn", bound=FailureHook)
@@ -174,7 +174,7 @@ class GlobalHooks:
 
     def _add(self, event: str, fn: F) -> F:
         check_hook(event, fn)
-        replace_or_append(self._functions[event], fn)
+        self._functions[event].append(fn)
         return fn
 
     def all(self, event: str) -> Sequence[Callable[..., Any]]:

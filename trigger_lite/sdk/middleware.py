@@ -43,7 +43,7 @@ class GlobalMiddleware:
     def __call__(self, fn: M) -> M:
         """Register `fn` and return it; raises DefinitionError when it is no generator of one `ctx`."""
         check_middleware(fn)
-        replace_or_append(self._functions, fn)
+        self._functions.append(fn)
         return fn
 
     def all(self) -> tuple[Middleware, ...]:
@@ -71,20 +71,6 @@ def check_middleware(fn: Any) -> None:
         raise DefinitionError(f"middleware {_name(fn)} takes one parameter, ctx: {error}") from None
 
 
-def replace_or_append(functions: list[Any], fn: Any) -> None:
-    """Add a function; in the place of one that was the same before its module was reloaded."""
-    for index, present in enumerate(functions):
-        if _place(present) == _place(fn):
-            functions[index] = fn
-            return
-    functions.append(fn)
-
-
-def _place(fn: Any) -> tuple[Any, ...]:
-    code = getattr(fn, "__code__", None)
-    return (id(fn),) if code is None else (code.co_filename, code.co_qualname, code.co_firstlineno)
-
-
 def _name(fn: Any) -> str:
     return getattr(fn, "__name__", repr(fn))
 
@@ -108,8 +94,7 @@ class Entered:
         try:
             is_over = await self._is_over(host, error)
         except BaseException as raised:
-            # A StopIteration cannot leave a generator; it comes back wrapped (PEP 479).
-            if error is None or error not in (raised, raised.__cause__):
+            if not _is_same(raised, error):
                 raise
             return
         finally:
@@ -130,6 +115,13 @@ class Entered:
         except (StopIteration, StopAsyncIteration):
             return True
         return False
+
+
+def _is_same(raised: BaseException, thrown: BaseException | None) -> bool:
+    """Tell whether a generator let through what was thrown into it."""
+    if isinstance(thrown, StopIteration | StopAsyncIteration):
+        return raised.__cause__ is thrown  # these cannot leave a generator as they are (PEP 479)
+    return raised is thrown
 
 
 class MiddlewareStack:

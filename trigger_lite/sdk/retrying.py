@@ -195,6 +195,7 @@ def _repeat(fn: Callable[[], T], rules: Rules) -> T:
             pause = _pause_after(error, number, rules)
             if pause is None:
                 raise
+            _let_go(error)
         else:
             pause = _pause_after(value, number, rules)
             if pause is None:
@@ -214,6 +215,7 @@ async def _repeat_async(fn: Callable[[], Awaitable[T]], rules: Rules) -> T:
             pause = _pause_after(error, number, rules)
             if pause is None:
                 raise
+            _let_go(error)
         else:
             pause = _pause_after(value, number, rules)
             if pause is None:
@@ -265,6 +267,13 @@ def _pause_after(outcome: Any, number: int, rules: Rules) -> float | None:
         reason = f"{type(outcome).__name__}: {outcome}" if error else _status_text(outcome)
         log.warning("trying again", after=number, seconds=round(pause, 3), reason=reason)
     return pause
+
+
+def _let_go(error: Exception) -> None:
+    """Close the connection that urllib's errors hold: they are answers too."""
+    close = getattr(error, "close", None)
+    if isinstance(error, OSError) and callable(close):
+        close()
 
 
 def _status_text(outcome: Any) -> str:
