@@ -11,12 +11,14 @@ from typing import Final
 
 from bench.celery_side import CelerySide, CeleryUnavailable, celery_side
 from bench.figures import Figure, Report
+from bench.growth import measure_growth
 from bench.latency import measure_latency
 from bench.load import load_tool
 from bench.machine import describe_machine
 from bench.printing import table
 from bench.runs import measure_runs
 from bench.sizes import FULL, SMALL, Sizes
+from bench.standing import measure_standing
 from bench.triggers import measure_triggers
 from bench.weight import measure_idle, measure_import, measure_start
 
@@ -29,6 +31,7 @@ PARTS: Final[dict[str, Measure]] = {
     "triggers": lambda sizes, folder, _: measure_triggers(sizes, folder),
     "latency": measure_latency,
     "runs": measure_runs,
+    "growth": lambda sizes, folder, _: measure_growth(sizes, folder) + measure_standing(sizes, folder),
 }
 
 

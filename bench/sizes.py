@@ -18,6 +18,16 @@ class Sizes:
     """How long a process is left alone before it counts as idle."""
     starts: int
     imports: int
+    finished_runs: int
+    """In the database that has grown."""
+    queued_runs: int
+    growth_rounds: int
+    growth_operations: int
+    delayed_runs: int
+    """On the server that keeps much that waits."""
+    schedules: int
+    open_tokens: int
+    standing_seconds: float
 
 
 FULL: Final = Sizes(
@@ -30,6 +40,14 @@ FULL: Final = Sizes(
     settle_seconds=3,
     starts=7,
     imports=25,
+    finished_runs=1_000_000,
+    queued_runs=100_000,
+    growth_rounds=15,
+    growth_operations=300,
+    delayed_runs=100_000,
+    schedules=10_000,
+    open_tokens=10_000,
+    standing_seconds=20,
 )
 SMALL: Final = Sizes(
     rounds=1,
@@ -41,4 +59,12 @@ SMALL: Final = Sizes(
     settle_seconds=0.1,
     starts=1,
     imports=2,
+    finished_runs=500,
+    queued_runs=50,
+    growth_rounds=1,
+    growth_operations=10,
+    delayed_runs=50,
+    schedules=20,
+    open_tokens=20,
+    standing_seconds=0.2,
 )

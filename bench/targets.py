@@ -42,4 +42,9 @@ TARGETS: Final[Mapping[str, Target]] = {
     "idle.server": _at_most(0.5),
     "idle.with_worker": _at_most(0.5),
     "import": _at_most(60),
+    "growth.trigger.ratio": _at_most(1.2),
+    "growth.claim_and_release.ratio": _at_most(1.2),
+    "growth.complete.ratio": _at_most(1.2),
+    "standing.memory": _at_most(50),
+    "standing.idle": _at_most(0.2),
 }
