@@ -40,7 +40,13 @@ from trigger_lite.engine.waitpoints import (
     waitpoint_of_run,
 )
 from trigger_lite.engine.waits import check_token, check_wait, complete_token, wait_for_token
-from trigger_lite.protocol.errors import BadRequest, RunNotFound, Unprocessable, WaitpointNotFound
+from trigger_lite.protocol.errors import (
+    BadRequest,
+    RunNotFound,
+    StaleSnapshot,
+    Unprocessable,
+    WaitpointNotFound,
+)
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.protocol.waitpoints import TIMEOUT_CODE, CompletedWaitpoint, CreateToken, WaitFor
 from trigger_lite.store import waitpoints
@@ -152,20 +158,57 @@ def test_the_same_wait_twice_is_one(engine: Harness) -> None:
 
 
 def test_only_a_run_that_executes_can_wait(engine: Harness) -> None:
-    """WP-07: one in line, claimed, between attempts or over is refused, and nothing changes."""
+    """WP-07: one in line, delayed, cancelled or over is refused, and nothing changes."""
     a_version(engine)
     token = a_token(engine)
-    queued = a_run(engine)
-    ended = a_started_run(engine, tags=["over"])
+    ended, stopped = a_started_run(engine), a_started_run(engine)
     succeed(engine, ended)
-    retrying = a_started_run(engine)
-    fail(engine, retrying, retry_ms=1_000)
-    for run in (queued, ended, retrying):
+    engine.do(cancel_run, engine.prod.id, stopped.id)
+    for run in (a_run(engine), a_run(engine, delay="1h"), ended, stopped):
         before = engine.run(run)
         with pytest.raises(Unprocessable, match="only a run that executes"):
             wait_for(engine, run, token)
         assert engine.run(run) == before
         assert _edges(engine, run) == []
+
+
+def test_code_may_wait_before_the_report_of_its_start_has_come(engine: Harness) -> None:
+    """AT-03, WP-07: both are on their way; the attempt counts once, and the late report is answered."""
+    a_version(engine)
+    a_run(engine)
+    claimed = claim_one(engine)
+    waiting = wait_for(engine, claimed, a_token(engine))
+    assert engine.path(waiting) == WAITED[:4]
+    assert start(engine, claimed).attempt == 1
+    assert engine.run(claimed) == waiting
+
+
+def test_code_of_the_next_attempt_may_wait_before_its_start_has_come(engine: Harness) -> None:
+    """AT-03, AT-18: also when the same worker tries again."""
+    a_version(engine)
+    run = a_started_run(engine)
+    retrying = fail(engine, run, retry_ms=1_000).run
+    waiting = wait_for(engine, retrying, a_token(engine))
+    assert (waiting.execution_status, waiting.attempt) == (X.EXECUTING_WITH_WAITPOINTS, 2)
+    assert start(engine, retrying) == waiting
+    with pytest.raises(StaleSnapshot):
+        start(engine, retrying._replace(snapshot_seq=1))
+    assert engine.run(run) == waiting
+
+
+def test_a_start_reported_again_after_a_wait_is_answered(engine: Harness) -> None:
+    """AT-01: its first answer was lost; another worker is refused still."""
+    a_version(engine)
+    a_run(engine)
+    claimed = claim_one(engine)
+    token = a_token(engine)
+    wait_for(engine, start(engine, claimed), token)
+    complete_with(engine, token)
+    now = engine.run(claimed)
+    assert start(engine, claimed) == now
+    with pytest.raises(StaleSnapshot):
+        start(engine, claimed, worker="worker_2")
+    assert engine.run(claimed) == now
 
 
 def test_a_late_completion_does_nothing_to_a_run_that_stopped_waiting(engine: Harness) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from trigger_lite.engine import endings, family, lifecycle, slots, waitpoints
+from trigger_lite.engine import endings, family, lifecycle, slots, starts, waitpoints
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.requests import is_over, without_nulls
 from trigger_lite.engine.retry import Retry, decide_retry
@@ -48,41 +48,20 @@ def start_attempt(tx: Tx, environment_id: str, run_id: str, snapshot: str, worke
     """
     run = _named_run(tx, environment_id, run_id)
     seq = snapshot_seq(run_id, snapshot)
-    if seq is not None and run.snapshot_seq == seq + 1 and _already_started(run, worker_id):
-        return Started(run)
     if seq != run.snapshot_seq:
+        if seq is not None and starts.began_from(tx, run, seq, worker_id):
+            return Started(run)
         raise StaleSnapshot(run_id)
     if not lifecycle.is_legal(X(run.execution_status), Transition.START) or run.worker_id is None:
         raise BadRequest(f"{run_id} is {run.execution_status}; only a run handed to a worker can start")
     if run.worker_id != worker_id:
         raise StaleSnapshot(run_id)
-    if run.execution_status == X.EXECUTING and not _is_between_attempts(tx, run):
+    if run.execution_status == X.EXECUTING and not starts.is_between_attempts(tx, run):
         raise BadRequest(f"Attempt {run.attempt} of {run_id} has not ended")
     if run.attempt >= MAX_ATTEMPTS:
         error = InternalError(ErrorCode.TASK_RUN_CRASHED, f"A run gets at most {MAX_ATTEMPTS} attempts")
         return Started(fail_run(tx, run, error))
-    changes = {
-        "attempt": run.attempt + 1,
-        "deliveries": 0,
-        "ttl_at": None,
-        "executed_at": run.executed_at or tx.now,
-    }
-    run = run._replace(attempt=run.attempt + 1)
-    return Started(
-        lifecycle.move(
-            tx, run, Transition.START, description=f"Attempt {run.attempt} started", changes=changes
-        )
-    )
-
-
-def _already_started(run: RunRow, worker_id: str) -> bool:
-    return run.execution_status == X.EXECUTING and run.worker_id == worker_id
-
-
-def _is_between_attempts(tx: Tx, run: RunRow) -> bool:
-    """Tell whether the newest snapshot is that of an attempt that failed and is tried again here."""
-    newest = runs.list_snapshots(tx, run.id, after=run.snapshot_seq - 1)
-    return bool(newest) and newest[0].retry_at is not None
+    return Started(starts.begin_attempt(tx, run))
 
 
 def _named_run(tx: Tx, environment_id: str, run_id: str) -> RunRow:

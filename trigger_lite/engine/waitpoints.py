@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import orjson
 
-from trigger_lite.engine import lifecycle, slots
+from trigger_lite.engine import lifecycle, slots, starts
 from trigger_lite.engine.events import WaitPlanned
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.protocol.errors import Unprocessable
@@ -19,7 +19,7 @@ from trigger_lite.protocol.statuses import RunStatus
 from trigger_lite.protocol.waitpoints import TIMEOUT_CODE, WaitpointKind
 from trigger_lite.store import runs, waitpoints
 from trigger_lite.store.runs import RunRow
-from trigger_lite.store.transaction import Reader, Tx
+from trigger_lite.store.transaction import Tx
 from trigger_lite.store.waitpoints import EdgeRow, WaitpointRow
 
 COMPLETED: Final = "COMPLETED"
@@ -177,10 +177,13 @@ def complete_due(tx: Tx, count: int) -> int:
 def block(tx: Tx, run: RunRow, edges: Sequence[Edge]) -> None:
     """Let an executing run wait for all of these, besides what it waits for already (WP-07).
 
-    It goes on at once when all are complete (WP-04). Raises Unprocessable when it is in no state to wait.
+    It goes on at once when all are complete (WP-04). Code that waits has begun, also when the worker's report
+    of that is still on its way. Raises Unprocessable when the run is in no state to wait.
     """
+    if starts.is_to_begin(tx, run):
+        run = starts.begin_attempt(tx, run)
     is_waiting = run.execution_status == X.EXECUTING_WITH_WAITPOINTS
-    if not is_waiting and (run.execution_status != X.EXECUTING or _is_between_attempts(tx, run)):
+    if not is_waiting and run.execution_status != X.EXECUTING:
         raise Unprocessable(f"{run.id} is {run.execution_status}; only a run that executes can wait")
     for edge in edges:
         index = NOT_IN_A_BATCH if edge.batch_index is None else edge.batch_index
@@ -195,11 +198,6 @@ def block(tx: Tx, run: RunRow, edges: Sequence[Edge]) -> None:
         )
         slots.release(tx, run)
     continue_run(tx, run.id)
-
-
-def _is_between_attempts(tx: Reader, run: RunRow) -> bool:
-    newest = runs.list_snapshots(tx, run.id, after=run.snapshot_seq - 1)
-    return bool(newest) and newest[0].retry_at is not None
 
 
 def continue_run(tx: Tx, run_id: str) -> None:
