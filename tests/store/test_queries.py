@@ -8,11 +8,21 @@ from types import ModuleType
 import pytest
 
 from tests.support.harness import Harness, harness
-from trigger_lite.store import batch_lists, batches, environments, queues, rates, requests, runs, versions
+from trigger_lite.store import (
+    batch_lists,
+    batches,
+    environments,
+    queues,
+    rates,
+    requests,
+    runs,
+    schedules,
+    versions,
+)
 from trigger_lite.store.database import SqliteDatabase
 from trigger_lite.store.query import Query
 
-ROOMS = (batch_lists, batches, environments, queues, rates, requests, runs, versions)
+ROOMS = (batch_lists, batches, environments, queues, rates, requests, runs, schedules, versions)
 
 # Statements that run for every trigger, claim, attempt or tick, and the index each must follow.
 HOT = {
@@ -63,6 +73,18 @@ HOT = {
     (runs, "_SNAPSHOTS"): "sqlite_autoindex_snapshot_1 (run_id=? AND seq>?)",
     (requests, "_FIND"): "sqlite_autoindex_request_key_1 (key=?)",
     (requests, "_OLDEST"): "request_key_age",
+    (schedules, "_DUE"): "schedule_due (next_at>? AND next_at<?)",
+    (schedules, "_NEXT_DUE"): "schedule_due (next_at>?)",
+    (schedules, "_RELEASED"): "schedule_released (queued_for>?)",
+    (schedules, "_RELEASE"): "schedule_waiting (waits_for=?)",
+    (schedules, "_RELEASE_LEFT"): "schedule_waiting (waits_for>?)",
+    (schedules, "_OCCURRENCE"): "run_occurrence (schedule_instance_id=? AND scheduled_for=?)",
+    (schedules, "_FIND"): "sqlite_autoindex_schedule_instance_1 (id=?)",
+    (schedules, "_FIND_IN"): "schedule_instance_environment (schedule_id=? AND environment_id=?)",
+    (schedules, "_BY_KEY"): "schedule_key (project_id=? AND deduplication_key=?)",
+    (schedules, "_DECLARED"): "schedule_declared (project_id=?)",
+    (schedules, "_LIST"): "schedule_list (project_id=?)",
+    (schedules, "_BELOW"): "schedule_list (project_id=? AND id<?)",
     (versions, "_CURRENT"): "worker_version_current (environment_id=?)",
     (versions, "_FIND_TASK"): "sqlite_autoindex_task_1 (worker_version_id=? AND task_id=?)",
 }
@@ -111,7 +133,7 @@ def test_no_statement_walks_the_runs(sqlite: Harness) -> None:
         for step in _plan(sqlite, query):
             if re.match(r"(SCAN|SEARCH) run\b", step):
                 index = re.search(r"INDEX (\w+)", step)
-                single = "(id=?)" in step or "idempotency_key=?" in step
+                single = "(id=?)" in step or "idempotency_key=?" in step or "scheduled_for=?" in step
                 assert index and (single or index[1] in few), f"{room.__name__}.{name}: {step}"
 
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from trigger_lite.engine import batch_progress, lifecycle, slots, waitpoints
+from trigger_lite.engine.events import ScheduleChanged
 from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.protocol.statuses import RunStatus
+from trigger_lite.store import schedules
 from trigger_lite.store.runs import RunRow
 from trigger_lite.store.transaction import Tx
 
@@ -41,4 +43,13 @@ def end(
     if run.is_awaited:
         waitpoints.run_ended(tx, moved)
         batch_progress.item_ended(tx, moved)
+    if run.schedule_instance_id is not None:
+        _let_next_tick_run(tx, run)
     return moved
+
+
+def _let_next_tick_run(tx: Tx, run: RunRow) -> None:
+    """Announce the time that waited for this run of its schedule to be over, if one did."""
+    schedule_id = schedules.release_waiting(tx, run.id)
+    if schedule_id is not None:
+        tx.emit(ScheduleChanged(run.environment_id, schedule_id, tx.now))

@@ -68,6 +68,13 @@ class BulkActionCreated(Event, frozen=True):
     bulk_id: str
 
 
+class ScheduleChanged(Event, frozen=True):
+    """A schedule was made, changed or removed; `next_at` is when it is to be looked at next (Unix ms)."""
+
+    schedule_id: str
+    next_at: int | None
+
+
 class DatabaseReopened(Event, frozen=True):
     """A writer's connection was lost and opened again; what was being committed may be so, unannounced.
 

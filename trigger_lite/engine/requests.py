@@ -78,6 +78,9 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str | None = None
     batch_index: int | None = None
     replay_of: str | None = None
+    schedule_id: str | None = None
+    schedule_instance_id: str | None = None
+    scheduled_for: int | None = None  # the nominal time that the run is the one run of
     request_key: str | None = None
 
 

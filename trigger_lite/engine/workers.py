@@ -17,6 +17,7 @@ from trigger_lite.engine.requests import (
     ttl_seconds,
     without_nulls,
 )
+from trigger_lite.engine.schedules import SCHEDULED, sync_declared
 from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.machines import DEFAULT_MACHINE, preset_for
 from trigger_lite.protocol.manifest import (
@@ -27,22 +28,24 @@ from trigger_lite.protocol.manifest import (
     WorkerManifest,
 )
 from trigger_lite.protocol.rates import RateConfig
-from trigger_lite.store import versions
+from trigger_lite.store import environments, versions
 from trigger_lite.store.queues import NO_LIMITS, CodeLimits
 from trigger_lite.store.transaction import Tx
 from trigger_lite.store.versions import TaskRow
 
 
 def register_version(tx: Tx, environment_id: str, manifest: WorkerManifest) -> RegisteredWorker:
-    """Make a manifest the current version; the same content as the current one changes nothing.
+    """Make a manifest the current version; the same content as the current one stays that version.
 
     Raises BadRequest when two tasks have one id, or a setting cannot be read.
     """
     manifest = _without_nulls(manifest)
     _refuse_duplicates(manifest.tasks)
+    environment = environments.get_environment(tx, environment_id)
     newest = versions.find_current_version(tx, environment_id)
     if newest is not None and newest.content_hash == manifest.content_hash:
         promote_tasks(tx, environment_id, [task.id for task in manifest.tasks])
+        sync_declared(tx, environment, [_task_row(newest.id, task) for task in manifest.tasks])
         return RegisteredWorker(newest.id, newest.version, newest.content_hash)
     version = _next_version(tx, environment_id)
     version_id = versions.insert_version(
@@ -53,9 +56,11 @@ def register_version(tx: Tx, environment_id: str, manifest: WorkerManifest) -> R
         sdk_version=manifest.package_version,
         runtime=manifest.runtime,
     )
-    versions.insert_tasks(tx, [_task_row(version_id, task) for task in manifest.tasks])
+    tasks = [_task_row(version_id, task) for task in manifest.tasks]
+    versions.insert_tasks(tx, tasks)
     _register_queues(tx, environment_id, manifest)
     versions.make_current(tx, environment_id, version_id)
+    sync_declared(tx, environment, tasks)
     promote_tasks(tx, environment_id, [task.id for task in manifest.tasks])
     tx.emit(VersionRegistered(environment_id, version_id, version))
     return RegisteredWorker(version_id, version, manifest.content_hash)
@@ -123,10 +128,11 @@ def _task_row(version_id: str, task: TaskManifest) -> TaskRow:
         machine=_machine(task.machine),
         max_duration=None if task.max_duration is None else clamp_max_duration(task.max_duration),
         ttl=_ttl_seconds(task),
-        trigger_source=task.trigger_source,
+        trigger_source=task.trigger_source or (SCHEDULED if task.schedule else None),
         payload_schema=None
         if task.payload_schema is None
         else msgspec.json.encode(task.payload_schema).decode(),
+        schedule=None if task.schedule is None else msgspec.json.encode(task.schedule).decode(),
     )
 
 

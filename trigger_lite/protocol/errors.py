@@ -3,7 +3,8 @@
     Refusal
     ├── Unauthorized            401  no or unknown credential
     ├── Forbidden               403  a known credential that may not do this
-    ├── NotFound                404  RunNotFound, BatchNotFound, WaitpointNotFound, WorkerVersionNotFound
+    ├── NotFound                404  RunNotFound, BatchNotFound, WaitpointNotFound, ScheduleNotFound,
+    │                                WorkerVersionNotFound
     ├── BadRequest              400  the request itself is malformed
     │   └── StaleSnapshot            a worker names a snapshot that is no longer the newest
     ├── Unprocessable           422  well-formed, but the rules say no
@@ -16,6 +17,7 @@
     ├── UnsupportedMedia        415  a body of another kind than this address takes
     ├── ServerBusy              503  the inbox is full; nothing was accepted
     └── DatabaseFailed          503  the database does not take changes or answer now
+        └── DatabaseStalled          it has not answered for seconds; nothing was accepted
 
 `web/errors.py` maps the tree to HTTP. The message is one line: what was wrong, what would be right.
 """
@@ -64,6 +66,13 @@ class WaitpointNotFound(NotFound):
         super().__init__("Waitpoint not found")
 
 
+class ScheduleNotFound(NotFound):
+    """No schedule of this id in this environment."""
+
+    def __init__(self) -> None:
+        super().__init__("Schedule not found")
+
+
 class WorkerVersionNotFound(NotFound):
     """No worker version of this id in this environment."""
 
@@ -103,7 +112,7 @@ class QueueFull(Unprocessable):
     code = "QUEUE_SIZE_LIMIT_EXCEEDED"
 
     def __init__(self, queue: str, most: int) -> None:
-        super().__init__(f"The queue {queue!r} is full: {most} runs wait in it, and no more may")
+        super().__init__(f"The queue {queue!r} is full: no more than {most} runs may wait in it")
 
 
 class LengthRequired(Refusal):
@@ -140,3 +149,13 @@ class DatabaseFailed(Refusal):
 
     def __init__(self) -> None:
         super().__init__("The database is out of order; the server's log says why. Try again shortly")
+
+
+class DatabaseStalled(DatabaseFailed):
+    """A change has been under way for too long: a disk or a server that does not answer.
+
+    Nothing was accepted; what was accepted before is done once the database answers.
+    """
+
+    def __init__(self) -> None:
+        Refusal.__init__(self, "The database does not answer; nothing was accepted. Try again shortly")

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from trigger_lite.protocol.rates import RateConfig
+from trigger_lite.protocol.schedules import CatchUp, Overlap, Window
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -42,9 +43,18 @@ class MachineManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults
 
 
 class ScheduleManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """When a task runs by itself (SC-10).
+
+    `environments` limits it to environments of these types, `expect_within` is in seconds.
+    """
+
     cron: str
     timezone: str = "UTC"
     environments: list[str] | None = None
+    window: Window | None = None
+    overlap: Overlap = "allow"
+    catch_up: CatchUp = "latest"
+    expect_within: Annotated[int, Meta(ge=0)] | None = None
 
 
 class TaskManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

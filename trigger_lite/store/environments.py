@@ -52,6 +52,7 @@ _COLUMNS = """
 """
 _LIST = Query(_COLUMNS + " WHERE e.archived_at IS NULL ORDER BY e.id", EnvironmentRow)
 _GET = Query(_COLUMNS + " WHERE e.id = :id", EnvironmentRow)
+_FIND_LIVE = Query(_COLUMNS + " WHERE e.id = :id AND e.archived_at IS NULL", EnvironmentRow)
 _LOAD = Query(
     """SELECT paused, held, concurrency_limit, burst_percent,
           EXISTS (SELECT 1 FROM queue WHERE queue.environment_id = environment.id
@@ -93,6 +94,11 @@ def get_environment(tx: Reader, environment_id: str) -> EnvironmentRow:
     if found is None:
         raise LookupError(f"no environment {environment_id}")
     return found
+
+
+def find_live_environment(tx: Reader, environment_id: str) -> EnvironmentRow | None:
+    """The environment, unless it is archived."""
+    return tx.first(_FIND_LIVE, id=environment_id)
 
 
 def get_load(tx: Reader, environment_id: str) -> Load:

@@ -487,6 +487,7 @@ schedule = Table(
         unique=True,
     ),
     Index("schedule_list", "project_id", "id"),
+    _partial("schedule_declared", "project_id", "task_id", where="kind = 'DECLARATIVE'"),
 )
 
 # One per environment a schedule is for. `next_at` is the next nominal time, NULL while nothing is planned.

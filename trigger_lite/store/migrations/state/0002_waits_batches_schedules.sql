@@ -142,6 +142,7 @@ CREATE TABLE schedule (
   PRIMARY KEY (id)
 );
 
+CREATE INDEX schedule_declared ON schedule (project_id, task_id) WHERE kind = 'DECLARATIVE';
 CREATE UNIQUE INDEX schedule_key ON schedule (project_id, deduplication_key) WHERE deduplication_key IS NOT NULL;
 CREATE INDEX schedule_list ON schedule (project_id, id);
 
