@@ -44,7 +44,7 @@ def test_a_trigger_beyond_the_length_of_its_queue_is_refused(engine: Harness) ->
     """Q-19: with an error of its own that names queue and length; what waits is not touched."""
     _capped(engine, 2)
     made = [a_run(engine), a_run(engine)]
-    with pytest.raises(QueueFull, match="'task/resize' is full: 2 runs wait") as refused:
+    with pytest.raises(QueueFull, match="'task/resize' is full: no more than 2 runs") as refused:
         trigger(engine)
     assert refused.value.code == "QUEUE_SIZE_LIMIT_EXCEEDED"
     assert [run.id for run in claim(engine, 10)] == [run.id for run in made]

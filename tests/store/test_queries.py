@@ -12,6 +12,7 @@ from trigger_lite.store import (
     batch_lists,
     batches,
     environments,
+    queue_lists,
     queues,
     rates,
     requests,
@@ -22,7 +23,7 @@ from trigger_lite.store import (
 from trigger_lite.store.database import SqliteDatabase
 from trigger_lite.store.query import Query
 
-ROOMS = (batch_lists, batches, environments, queues, rates, requests, runs, schedules, versions)
+ROOMS = (batch_lists, batches, environments, queue_lists, queues, rates, requests, runs, schedules, versions)
 
 # Statements that run for every trigger, claim, attempt or tick, and the index each must follow.
 HOT = {

@@ -7,9 +7,10 @@ import msgspec
 from trigger_lite.engine import rates, slots
 from trigger_lite.engine.events import QueueChanged
 from trigger_lite.protocol.errors import BadRequest, NotFound, QueueFull
-from trigger_lite.store import environments, queues
+from trigger_lite.store import environments, queue_lists, queues
 from trigger_lite.store import rates as rate_rows
 from trigger_lite.store.environments import EnvironmentRow
+from trigger_lite.store.queue_lists import QueueLoad
 from trigger_lite.store.queues import CodeLimits, QueueRow
 from trigger_lite.store.transaction import Reader, Tx
 
@@ -33,6 +34,30 @@ class Override(msgspec.Struct, frozen=True):
     percent: float | None = None
     by: str | None = None
     ends_at: int | None = None
+
+
+class QueueState(NamedTuple):
+    """A queue with what it holds now; `most` is what its environment lets one queue run at once."""
+
+    load: QueueLoad
+    most: int
+
+    def bounded(self, limit: int | None) -> int | None:
+        """Return a limit as it counts: never above the environment's (Q-38)."""
+        return None if limit is None else min(limit, self.most)
+
+
+def state_of(tx: Reader, queue: QueueRow) -> QueueState:
+    """Look at a queue."""
+    most = environments.get_load(tx, queue.environment_id).concurrency_limit
+    return QueueState(queue_lists.get_load(tx, queue.id), most)
+
+
+def list_states(tx: Reader, environment_id: str, *, count: int, skip: int) -> list[QueueState]:
+    """Look at a page of an environment's queues, by name."""
+    most = environments.get_load(tx, environment_id).concurrency_limit
+    loads = queue_lists.list_loads(tx, environment_id, count=count, skip=skip)
+    return [QueueState(load, most) for load in loads]
 
 
 def find_queue(tx: Reader, environment_id: str, ref: QueueRef) -> QueueRow:

@@ -58,16 +58,17 @@ class LaneRow(NamedTuple):
     rate_at: int
 
 
-def _queue_row(*columns: Any) -> QueueRow:
+def queue_row(*columns: Any) -> QueueRow:
     own = len(QueueRow._fields) - 1
     return QueueRow._make((*columns[:own], CodeLimits._make(columns[own:])))
 
 
-_QUEUE = f"SELECT {', '.join(QueueRow._fields[:-1] + CodeLimits._fields)} FROM queue"
-_FIND = Query(_QUEUE + " WHERE environment_id = :environment_id AND name = :name", _queue_row)
-_GET = Query(_QUEUE + " WHERE id = :id", _queue_row)
-_FIND_IN = Query(_QUEUE + " WHERE id = :id AND environment_id = :environment_id", _queue_row)
-_LIST = Query(_QUEUE + " WHERE environment_id = :environment_id ORDER BY name", _queue_row)
+QUEUE_COLUMNS: Final = ", ".join(QueueRow._fields[:-1] + CodeLimits._fields)
+_QUEUE = f"SELECT {QUEUE_COLUMNS} FROM queue"
+_FIND = Query(_QUEUE + " WHERE environment_id = :environment_id AND name = :name", queue_row)
+_GET = Query(_QUEUE + " WHERE id = :id", queue_row)
+_FIND_IN = Query(_QUEUE + " WHERE id = :id AND environment_id = :environment_id", queue_row)
+_LIST = Query(_QUEUE + " WHERE environment_id = :environment_id ORDER BY name", queue_row)
 _INSERT = Statement(
     f"""INSERT INTO queue (id, environment_id, name, kind, created_at, {", ".join(CodeLimits._fields)})
         VALUES (:id, :environment_id, :name, :kind, :now, :{", :".join(CodeLimits._fields)})"""
@@ -84,7 +85,7 @@ _ENDED_OVERRIDES = Query(
     _QUEUE
     + """ WHERE override_ends_at IS NOT NULL AND override_ends_at <= :now
           ORDER BY override_ends_at LIMIT :count""",
-    _queue_row,
+    queue_row,
 )
 _NEXT_OVERRIDE_END = Query(
     "SELECT min(override_ends_at) FROM queue WHERE override_ends_at IS NOT NULL", lambda at: at

@@ -10,8 +10,10 @@ from trigger_lite.web import health
 from trigger_lite.web.addresses import RefuseNulls
 from trigger_lite.web.api import (
     batches,
+    bulk_actions,
     idempotency_keys,
     projects,
+    queues,
     runs,
     sign_in_links,
     tasks,
@@ -35,7 +37,9 @@ def build_app(services: Services) -> Starlette:
         *runs.ROUTES,
         *batches.ROUTES,
         *waitpoints.ROUTES,
+        *bulk_actions.ROUTES,
         *idempotency_keys.ROUTES,
+        *queues.ROUTES,
         *projects.ROUTES,
         *sign_in_links.ROUTES,
         *socket.ROUTES,

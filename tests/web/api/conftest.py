@@ -32,8 +32,12 @@ from trigger_lite.web.watch import RunWatch
 NEW_CLIENT: Final = {"x-trigger-api-version": "2025-07-16"}
 _SECRET: Final = b"secret"
 _WORKER: Final = "worker_1"
-# Where a value may be null: what users gave or returned. Everywhere else what is not there is left out.
-_MAY_BE_NULL: Final = frozenset({"payload", "output", "metadata"})
+# Where a value may be null: what users gave or returned, and the limits of queues, which official clients
+# want so. Everywhere else what is not there is left out.
+_MAY_BE_NULL: Final = frozenset(
+    {"payload", "output", "metadata", "concurrencyLimit", "current", "base", "override"}
+    | {"overriddenAt", "overriddenBy"}
+)
 
 
 class Api:
@@ -175,7 +179,7 @@ async def api(tmp_path: Path, inbox_limit: int) -> AsyncIterator[Api]:
             deadlines=NoDeadlines(),
             secret=_SECRET,
             public_url=HOST,
-            is_ready=_ready,
+            trouble=_no_trouble,
         )
         opened = Api(build_app(services), services)
         async with opened.client:
@@ -185,5 +189,5 @@ async def api(tmp_path: Path, inbox_limit: int) -> AsyncIterator[Api]:
         await telemetry.close()
 
 
-async def _ready() -> bool:
-    return True
+async def _no_trouble() -> str | None:
+    return None
