@@ -14,6 +14,9 @@ from typing import Final
 
 from trigger_lite.worker.events import DuplicateTask, ImportFailed
 
+INIT_FILE: Final = "init.py"
+"""Imported first: hooks and middleware of every task."""
+
 _SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", "test", "tests"})
 _SKIPPED_FILES: Final = ("test_*.py", "*_test.py", "conftest.py", "setup.py", "__main__.py")
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
@@ -26,6 +29,12 @@ def list_task_files(directory: Path, root: Path, ignore: Sequence[str]) -> list[
     `ignore`, relative to `root`, where `**/` stands for any folders.
     """
     return sorted(path for path in _walk(directory) if not _is_ignored(path, root, ignore))
+
+
+def init_files(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
+    """Return those task files that are an `init.py` of a tasks folder: what they set up is everybody's."""
+    wanted = {folder / INIT_FILE for folder in folders}
+    return [path for path in files if path in wanted]
 
 
 def import_task_files(

@@ -11,7 +11,14 @@ from trigger_lite.sdk.decision import AttemptSettings
 from trigger_lite.sdk.errors import DefinitionError
 from trigger_lite.sdk.registry import registry
 from trigger_lite.worker.child import ChildDuty
-from trigger_lite.worker.discovery import find_duplicates, import_task_files, list_task_files, put_on_path
+from trigger_lite.worker.discovery import (
+    INIT_FILE,
+    find_duplicates,
+    import_task_files,
+    init_files,
+    list_task_files,
+    put_on_path,
+)
 from trigger_lite.worker.events import ImportFailed
 from trigger_lite.worker.messages import Index
 from trigger_lite.worker.project import (
@@ -48,7 +55,12 @@ def load(directory: Path, importing: Callable[[str], None]) -> tuple[ProjectConf
     directory = directory.resolve()
     put_on_path(directory, root)
     files = list_task_files(directory, root, ignore)
-    failures = import_task_files(files, root, importing)
+    first = init_files(files, (directory, *(root / name for name in project.dirs)))
+    broken = import_task_files(first, root, importing)
+    if broken:
+        problem = f"{INIT_FILE} cannot be imported, and no task runs without what it sets up"
+        return project, replace(watched, failures=broken, problem=problem)
+    failures = import_task_files([path for path in files if path not in first], root, importing)
     duplicates = find_duplicates()
     tasks = _manifests({duplicate.task for duplicate in duplicates}, project, failures)
     content_hash = hash_sources(files, root, tasks)
