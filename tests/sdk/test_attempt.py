@@ -87,6 +87,7 @@ def test_an_async_task_is_run_to_its_end() -> None:
 
 
 def test_a_payload_that_does_not_fit_stops_the_run_before_any_user_code() -> None:
+    """AT-22, AT-25"""
     called = threading.Event()
 
     @task
@@ -109,6 +110,8 @@ def test_a_payload_that_does_not_fit_stops_the_run_before_any_user_code() -> Non
     ],
 )
 def test_an_output_that_cannot_be_stored_ends_the_run(output: object, message: str) -> None:
+    """AT-25"""
+
     @task
     def produce() -> object:
         return output
@@ -195,6 +198,7 @@ def decided(error: BaseException, retry: Retry | None = None, **execution: Any) 
 
 
 def test_a_failure_is_retried_by_the_tasks_setting() -> None:
+    """AT-20"""
     slow = Retry(3, min="10s", max="1m", factor=3)
     assert decided(ValueError(), slow) == WireRetryAt(timestamp=round(NOW * 1000) + 15_000, delay=15_000)
     assert decided(ValueError(), slow, attempt=2) == WireRetryAt(round(NOW * 1000) + 45_000, 45_000)
@@ -202,6 +206,7 @@ def test_a_failure_is_retried_by_the_tasks_setting() -> None:
 
 
 def test_without_a_setting_the_projects_decides_and_else_three_attempts() -> None:
+    """AT-20, AT-21"""
     assert decided(ValueError()) == WireRetryAt(round(NOW * 1000) + 1500, 1500)
     assert decided(ValueError(), attempt=3) is None
     settings = AttemptSettings(retry=Retry(9, min="5s", randomize=False), now=lambda: NOW)
@@ -212,6 +217,7 @@ def test_without_a_setting_the_projects_decides_and_else_three_attempts() -> Non
 
 
 def test_the_runs_own_number_of_attempts_beats_the_tasks() -> None:
+    """AT-21"""
     assert decided(ValueError(), Retry(5), max_attempts=1) is None
     assert decided(ValueError(), Retry(1), max_attempts=2) is not None
 
@@ -223,6 +229,7 @@ def test_a_failed_attempt_that_is_retried_is_not_said_to_be_skipped() -> None:
 
 
 def test_an_abort_is_never_retried() -> None:
+    """AT-22"""
     completion = attempt(raising(AbortTaskRun("no such customer")))
     assert (completion.retry, completion.skipped_retrying) == (None, True)
     assert isinstance(completion.error, BuiltInError)
@@ -241,21 +248,26 @@ def test_the_code_may_say_when() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 422])
 def test_a_refusal_of_the_api_is_not_retried(status: int) -> None:
+    """AT-22"""
     completion = attempt(raising(ApiError(status, "no")))
     assert (completion.retry, completion.skipped_retrying) == (None, True)
 
 
 @pytest.mark.parametrize("status", [408, 500, 503])
 def test_a_passing_fault_of_the_api_is_retried(status: int) -> None:
+    """AT-22"""
     assert decided(ApiError(status, "later")) is not None
 
 
 def test_too_many_requests_wait_for_the_reset() -> None:
+    """AT-22"""
     assert decided(RateLimited(429, "slow down", 12.5)) == WireRetryAt(round(NOW * 1000) + 12_500, 12_500)
     assert decided(RateLimited(429, "slow down", 0)) == WireRetryAt(round(NOW * 1000) + 1500, 1500)
 
 
 def test_a_project_may_switch_retries_off_in_dev(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AT-21"""
+
     def retried(environment: str) -> bool:
         execution: Execution = an_execution(environment=environment)
         return run_attempt(raising(ValueError()), execution, RecordingChannel()).retry is not None

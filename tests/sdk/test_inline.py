@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,12 +10,14 @@ from trigger_lite import (
     BlockingCall,
     Ctx,
     Err,
+    Hooks,
     Ok,
     PayloadError,
     Retry,
     RetryAfter,
     RunFailed,
     get_logger,
+    hooks,
     metadata,
     run_inline,
     tags,
@@ -151,3 +154,47 @@ async def test_inside_an_event_loop_the_way_out_is_named() -> None:
     with pytest.raises(BlockingCall, match=r"write `await asyncio.to_thread\(run_inline, …\)`"):
         run_inline(double, 21)
     assert (await asyncio.to_thread(run_inline, double, 21)).unwrap() == 42
+
+
+def test_hooks_and_middleware_run_as_in_a_worker() -> None:
+    """AT-24: over all attempts of the run."""
+    story: list[str] = []
+
+    def around(ctx: Ctx) -> Iterator[None]:
+        story.append(f"in {ctx.attempt.number}")
+        yield
+        story.append("out")
+
+    @task(hooks=Hooks(on_start=lambda ctx: story.append("start"), middleware=[around]))
+    def flaky(ctx: Ctx) -> int:
+        if ctx.attempt.number == 1:
+            raise ConnectionError
+        return 42
+
+    hooks.on_success(lambda output, ctx: story.append(f"success {output}"))
+    assert run_inline(flaky).unwrap() == 42
+    assert story == ["in 1", "start", "in 2", "success 42", "out"]
+
+
+def test_hooks_hear_of_a_failure_that_a_worker_leaves_to_the_server() -> None:
+    """AT-25: a fault of a middleware is tried again by the task's setting, and told at the end."""
+    story: list[str] = []
+
+    def broken(ctx: Ctx) -> Iterator[None]:
+        story.append("in")
+        if ctx.run.id:
+            raise ConnectionError("no database")
+        yield
+
+    def failed(error: Exception, ctx: Ctx) -> None:
+        story.append(str(error))
+
+    @task(retry=Retry(2), hooks=Hooks(on_failure=failed, middleware=[broken]))
+    def never() -> None: ...
+
+    outcome = run_inline(never)
+    assert isinstance(outcome, Err)
+    assert outcome.run is not None
+    assert outcome.run.attempts == 2
+    assert "TASK_MIDDLEWARE_ERROR" in story[-1]
+    assert story == ["in", "in", "in", str(outcome.error)]

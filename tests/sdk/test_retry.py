@@ -6,11 +6,13 @@ from trigger_lite import DefinitionError, Retry
 
 
 def test_delays_grow_by_the_factor_up_to_the_longest() -> None:
+    """AT-20"""
     retry = Retry(10, min="1s", max="10s", factor=2, randomize=False)
     assert [retry.delay_seconds(attempt) for attempt in range(1, 7)] == [1, 2, 4, 8, 10, 10]
 
 
 def test_the_default_is_three_attempts_from_a_second_to_a_minute() -> None:
+    """AT-20"""
     config = Retry().config()
     assert (config.max_attempts, config.factor, config.randomize) == (3, 2, True)
     assert (config.min_timeout_in_ms, config.max_timeout_in_ms) == (1000, 60_000)
@@ -18,6 +20,7 @@ def test_the_default_is_three_attempts_from_a_second_to_a_minute() -> None:
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
 def test_chance_at_most_doubles_a_delay_and_never_exceeds_the_longest(attempt: int, jitter: float) -> None:
+    """AT-20"""
     retry = Retry(min="1s", max="1h")
     plain = Retry(min="1s", max="1h", randomize=False).delay_seconds(attempt)
     delay = retry.delay_seconds(attempt, jitter)
