@@ -20,39 +20,47 @@ from trigger_lite import AbortTaskRun, Client, Ctx, RunHandle, current, metadata
 from trigger_lite.protocol.run_errors import StringError
 from trigger_lite.protocol.tasks import TriggerOptions
 from trigger_lite.protocol.waitpoints import CompletedByRun, CompletedWaitpoint, WaitpointKind
-from trigger_lite.sdk import client as client_module
-from trigger_lite.sdk import handle as handle_module
 from trigger_lite.sdk import (
+    bulk,
     hooks,
+    idempotency,
     inline,
     locals,
     middleware,
     options,
     result,
     retrying,
+    run_filter,
     runs,
     tokens,
     triggering,
 )
+from trigger_lite.sdk import client as client_module
+from trigger_lite.sdk import handle as handle_module
 from trigger_lite.sdk import wait as wait_module
 from trigger_lite.sdk.context import enter_context
 from trigger_lite.sdk.local import LocalChannel, local_execution
 
 # Reached from public names, though not imported by them.
 _REACHED = (
+    bulk.AsyncBulk,
+    bulk.Bulk,
     client_module.AsyncClient,
     handle_module.AsyncRunHandle,
     hooks.GlobalHooks,
+    idempotency.AsyncIdempotencyKeys,
+    idempotency.IdempotencyKeys,
     locals.Local,
     locals.Locals,
     middleware.GlobalMiddleware,
     result.InlineRun,
     retrying.AsyncRetrying,
     retrying.Retrying,
+    options.ReplayOptions,
     options.RunOptions,
     options.TaskOptions,
+    run_filter.RunFilter,
     runs.AsyncRuns,
-    runs.RunFilter,
     runs.Runs,
     tokens.AsyncTokens,
     tokens.TokenDetail,
@@ -72,6 +80,7 @@ _INTERNAL = {
     "GlobalHooks.clear",
     "GlobalMiddleware.all",
     "GlobalMiddleware.clear",
+    "Bulk.page",
     "Runs.page",
     "Runs.poll",
     "Runs.finished_result",
@@ -154,6 +163,17 @@ class ExampleWorld(inline.InlineWorld):
         return super().end_of_token(token_id)
 
 
+def _serve_bulk_actions(edge: Edge) -> None:
+    """One bulk action, which is through."""
+    counts = {"total": 2, "success": 2, "failure": 0}
+    made = {"id": "bulk_06fd3v", "type": "CANCEL", "status": "COMPLETED", "counts": counts}
+    action = {**made, "createdAt": "2030-01-01T00:00:00.000Z"}
+    edge.on("POST", "/api/v1/bulk-actions", Reply(202, {"id": "bulk_06fd3v"}))
+    edge.on("GET", "/api/v1/bulk-actions", Reply(body={"data": [action], "pagination": {}}))
+    edge.on("GET", "/api/v1/bulk-actions/.*", Reply(body=action))
+    edge.on("POST", "/api/v1/bulk-actions/.*/abort", Reply(body={"id": "bulk_06fd3v"}))
+
+
 def serve(edge: Edge) -> None:
     """Runs that are finished at once: `double` doubles, everything else returns 4096."""
 
@@ -179,6 +199,9 @@ def serve(edge: Edge) -> None:
     edge.on("GET", "/api/v3/runs/run_06fd3v", Reply(body=a_run("run_06fd3v")))
     edge.on("POST", "/api/v2/runs/.*/cancel", Reply(body={"id": "run_06fd3v"}))
     edge.on("POST", "/api/v1/runs/.*/replay", Reply(body={"id": "run_06fd3w"}))
+    edge.on("POST", "/api/v1/runs/.*/reschedule", Reply(body=a_run("run_06fd3v", "DELAYED")))
+    edge.on("POST", "/api/v1/idempotencyKeys/.*/reset", Reply(body={"id": "key"}))
+    _serve_bulk_actions(edge)
     whoami = {**identity, "project": project, "organization": organization}
     edge.on("GET", "/api/v1/whoami", Reply(body=whoami))
     edge.on("GET", "/page", Reply(body=b"<title>Jobs</title>"))
@@ -221,14 +244,6 @@ def publish(post: str) -> str:
 @task
 def import_csv(path: str) -> None:
     metadata.set("rows", 120)
-
-
-@pytest.fixture(autouse=True)
-def _registries() -> Iterator[None]:
-    """Forget what examples register for every task."""
-    yield
-    hooks.hooks.clear()
-    middleware.middleware.clear()
 
 
 @pytest.fixture

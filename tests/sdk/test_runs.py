@@ -14,8 +14,10 @@ from trigger_lite import (
     Client,
     DefinitionError,
     PayloadError,
+    Queue,
     RunCanceled,
     RunFailed,
+    RunHandle,
     UnknownOption,
     WaitTimeout,
     runs,
@@ -77,7 +79,11 @@ def test_each_filter_has_its_form_on_the_wire(edge: Edge) -> None:
         "task": "resize",
         "tag": ["a", "b"],
         "version": "20300101.1",
-        "queue": "task/resize",
+        "queue": ["task/resize", "slow"],
+        "machine": "micro",
+        "batch": "batch_1",
+        "schedule": "sched_1",
+        "bulk_action": "bulk_1",
         "since": moment,
         "until": moment + timedelta(seconds=1),
         "period": "1d",
@@ -89,13 +95,80 @@ def test_each_filter_has_its_form_on_the_wire(edge: Edge) -> None:
         "filter[taskIdentifier]": "resize",
         "filter[tag]": "a,b",
         "filter[version]": "20300101.1",
-        "filter[queue]": "task/resize",
+        "filter[queue]": "task/resize,slow",
+        "filter[machine]": "micro",
+        "filter[batch]": "batch_1",
+        "filter[schedule]": "sched_1",
+        "filter[bulkAction]": "bulk_1",
         "filter[createdAt][from]": "1893456000000",
         "filter[createdAt][to]": "1893456001000",
         "filter[createdAt][period]": "1d",
         "filter[isTest]": "false",
         "page[size]": "50",
     }
+
+
+def test_a_replay_changes_what_is_named(edge: Edge) -> None:
+    """CN-11: everything else stays as it was, and is not sent."""
+    edge.on("POST", "/api/v1/runs/run_1/replay", Reply(body={"id": "run_2"}))
+    runs.replay("run_1", payload={"a": 1}, version="20300101.1", machine="large-1x")
+    runs.replay(
+        "run_1",
+        delay="1h",
+        ttl="2h",
+        tags=["a"],
+        key="org_7",
+        idempotency_key="0" * 64,
+        idempotency_key_ttl="1d",
+        queue=Queue("slow"),
+        priority=5,
+        max_attempts=2,
+        max_duration="1h",
+        metadata={"n": 1},
+    )
+    assert [request.body for request in edge.requests] == [
+        {
+            "payload": {"a": 1},
+            "payloadType": "application/json",
+            "version": "20300101.1",
+            "machine": "large-1x",
+        },
+        {
+            "delay": "1h",
+            "ttl": 7200,
+            "tags": ["a"],
+            "concurrencyKey": "org_7",
+            "idempotencyKey": "0" * 64,
+            "idempotencyKeyTTL": "86400s",
+            "queue": "slow",
+            "priority": 5.0,
+            "maxAttempts": 2,
+            "maxDuration": 3600.0,
+            "metadata": {"n": 1},
+        },
+    ]
+
+
+def test_a_wrong_option_of_a_replay_is_named(edge: Edge) -> None:
+    with pytest.raises(UnknownOption, match="replay of run_1 has no option 'machin'; did you mean 'machine'"):
+        runs.replay("run_1", machin="micro")  # type: ignore[call-arg]
+    with pytest.raises(DefinitionError, match="replay of run_1: there is no machine 'huge'"):
+        runs.replay("run_1", machine="huge")
+    assert edge.requests == []
+
+
+def test_a_delayed_run_is_rescheduled(edge: Edge) -> None:
+    """CN-09: by a duration or an aware time, from runs and from a handle."""
+    edge.on("POST", "/api/v1/runs/run_1/reschedule", Reply(body=a_run(status="DELAYED")))
+    assert runs.reschedule("run_1", "2h").status == "DELAYED"
+    runs.reschedule("run_1", datetime(2030, 1, 1, tzinfo=UTC))
+    handle: RunHandle[Any] = RunHandle("run_1", lambda: Client(edge.url, "tr_dev_test"), task="resize")
+    handle.reschedule(90)
+    asyncio.run(handle.aio.reschedule("1d"))
+    sent = [request.body["delay"] for request in edge.requests]
+    assert sent == ["2h", "2030-01-01T00:00:00.000Z", "1m30s", "1d"]
+    with pytest.raises(DefinitionError, match=r"runs\.reschedule: delay: 'soon'"):
+        runs.reschedule("run_1", "soon")
 
 
 def test_a_wrong_filter_is_named(edge: Edge) -> None:

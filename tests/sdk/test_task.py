@@ -160,7 +160,7 @@ def test_a_queue_may_be_named() -> None:
     ("options", "message"),
     [
         ({"retries": 3}, "@task has no option 'retries'; did you mean 'retry'?"),
-        ({"xyz": 3}, "@task has no option 'xyz'; there is concurrency, description, hooks, id, "),
+        ({"xyz": 3}, "@task has no option 'xyz'; there is concurrency, debounce, description, "),
     ],
 )
 def test_an_unknown_option_names_the_nearest(options: dict[str, Any], message: str) -> None:

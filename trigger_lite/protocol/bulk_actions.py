@@ -70,11 +70,11 @@ class BulkCounts(msgspec.Struct, frozen=True):
 
 
 class BulkAction(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """A bulk action as it is now; `type` is CANCEL or REPLAY, times ISO-8601."""
+    """A bulk action as it is now; `type` is CANCEL or REPLAY, `status` a BulkStatus, times ISO-8601."""
 
     id: str
     type: str
-    status: BulkStatus
+    status: str
     counts: BulkCounts
     created_at: str
     name: str | None = None

@@ -92,7 +92,7 @@ class TriggeredRun(msgspec.Struct, frozen=True, rename="camel"):
     is_cached: bool = False
 
 
-class ReplayRun(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class ReplayRun(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
     """What a replay changes of the original: everything absent stays as it was (management-api 9.2)."""
 
     payload: Any | UnsetType = UNSET

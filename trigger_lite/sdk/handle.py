@@ -1,6 +1,7 @@
 """A run that was triggered: look at it, wait for it, take its result."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trigger_lite.protocol.durations import Duration
@@ -81,6 +82,15 @@ class RunHandle(Generic[R]):
         value: R = runs.finished_result(self.id, self._returns())
         return value
 
+    def reschedule(self, delay: "Duration | datetime") -> RunDetail:
+        """Let the run, while it is delayed, start after this long from now, or at this aware time.
+
+        Raises DefinitionError for a delay that is none, ApiError 422 when it is delayed no more.
+
+        >>> run = handle.reschedule("2h")
+        """
+        return self._find_client().runs.reschedule(self.id, delay)
+
 
 class AsyncRunHandle(Generic[R]):
     """A run for async code. Get one as `handle.aio`.
@@ -119,3 +129,11 @@ class AsyncRunHandle(Generic[R]):
         runs = handle._find_client().runs
         value: R = await runs.aio.typed_result(handle.id, handle._returns(), timeout=timeout)
         return value
+
+    async def reschedule(self, delay: "Duration | datetime") -> RunDetail:
+        """Let the run, while it is delayed, start after this long from now, or at this aware time.
+
+        >>> async def later() -> str | None:
+        ...     return (await handle.aio.reschedule("2h")).delayed_until
+        """
+        return await self._handle._find_client().runs.aio.reschedule(self._handle.id, delay)

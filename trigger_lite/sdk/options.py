@@ -11,21 +11,21 @@ from trigger_lite.protocol.durations import Duration, duration_seconds, format_d
 from trigger_lite.protocol.machines import PRESETS
 from trigger_lite.protocol.tasks import (
     MAX_ATTEMPTS,
-    IdempotencyKeyOptions,
+    DebounceOption,
     QueueOption,
     TriggerOptions,
 )
 from trigger_lite.protocol.times import iso
 from trigger_lite.sdk.codec import plain
 from trigger_lite.sdk.context import check_tags, find_context
+from trigger_lite.sdk.debounce import Debounce
 from trigger_lite.sdk.errors import DefinitionError, UnknownOption, suggest
+from trigger_lite.sdk.idempotency import IdempotencyKey, hashed_key
 from trigger_lite.sdk.queues import Queue
 from trigger_lite.sdk.retry import Retry
 
 if TYPE_CHECKING:
     from trigger_lite.sdk.hooks import Hooks
-
-_HASHED_KEY_LENGTH: Final = 64
 
 
 class TaskOptions(TypedDict, total=False):
@@ -56,15 +56,16 @@ class TaskOptions(TypedDict, total=False):
     """Its runs go this much earlier than their time says."""
     tags: "str | list[str]"
     """Tags of each of its runs."""
+    debounce: Debounce
+    """Triggers that follow each other soon become one run."""
     hooks: "Hooks"
     """Functions called at the turns of its runs, and middleware around their attempts."""
 
 
-class RunOptions(TypedDict, total=False):
-    """What `task.with_(...)` takes, for the runs triggered through it.
+class ReplayOptions(TypedDict, total=False):
+    """What `runs.replay(...)` takes beside a payload; what is not given stays as it was.
 
-    >>> later = resize.with_(delay="1h", ttl="2h", tags=["cat"], key="user_7")
-    >>> handle = later.trigger("https://example.com/cat.png", 100)
+    >>> again = runs.replay("run_06fd3v", machine="large-1x", version="20300101.1")
     """
 
     delay: "Duration | datetime"
@@ -72,10 +73,10 @@ class RunOptions(TypedDict, total=False):
     ttl: Duration
     """Expire when not started within this time; 0 switches the task's own ttl off."""
     tags: "str | list[str]"
-    """Tags of the run, beside the task's own; at most 10."""
+    """Tags of the run, at most 10; a trigger adds those of its task."""
     key: "str | int | float"
     """Runs of one key have a concurrency limit of their own in the queue."""
-    idempotency_key: str
+    idempotency_key: "str | IdempotencyKey"
     """A second trigger with the same key returns the first run; inside a run, once per that run."""
     idempotency_key_ttl: Duration
     """How long the key is remembered; 30 days when not given."""
@@ -93,6 +94,17 @@ class RunOptions(TypedDict, total=False):
     """What the run's metadata begins with."""
     version: str
     """Run on this deployed version, such as "20300101.1", and on no other."""
+
+
+class RunOptions(ReplayOptions, total=False):
+    """What `task.with_(...)` takes, for the runs triggered through it.
+
+    >>> later = resize.with_(delay="1h", ttl="2h", tags=["cat"], key="user_7")
+    >>> handle = later.trigger("https://example.com/cat.png", 100)
+    """
+
+    debounce: "Debounce | None"
+    """Triggers that follow each other soon become one run; None switches the task's own debounce off."""
     test: bool
     """Mark the run as a test."""
 
@@ -143,18 +155,7 @@ def trigger_options(subject: str, options: RunOptions) -> TriggerOptions:
     Raises UnknownOption or DefinitionError naming the option that is wrong.
     """
     check_options(subject, options, RunOptions)
-    wire: dict[str, Any] = {}
-    for name, value in options.items():
-        field, write = _WIRE[name]
-        try:
-            wire[field] = write(subject, value)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, DefinitionError):
-                raise
-            raise DefinitionError(f"{subject}: {name}: {error}") from error
-    key = options.get("idempotency_key")
-    if key is not None:
-        wire["idempotency_key"], wire["idempotency_key_options"] = idempotency_key(key)
+    wire = _on_the_wire(subject, options)
     version = os.environ.get("TRIGGER_LITE_VERSION")
     if version and "lock_to_version" not in wire:
         wire["lock_to_version"] = version
@@ -164,19 +165,32 @@ def trigger_options(subject: str, options: RunOptions) -> TriggerOptions:
     return TriggerOptions(**wire)
 
 
-def idempotency_key(key: str) -> tuple[str, IdempotencyKeyOptions | None]:
-    """Return the key as it is compared, and as it is shown (management-api 7).
+def replay_options(subject: str, options: ReplayOptions) -> dict[str, Any]:
+    """Return the fields of a replay's body; raises like `trigger_options`."""
+    check_options(subject, options, ReplayOptions)
+    wire = _on_the_wire(subject, options)
+    wire.pop("idempotency_key_options", None)
+    for name, field in (("lock_to_version", "version"), ("queue", "queue")):
+        if name in wire:
+            value = wire.pop(name)
+            wire[field] = value.name if isinstance(value, QueueOption) else value
+    return wire
 
-    Inside a run the run's id is part of the key. 64 characters are taken as already hashed.
-    """
-    if len(key) == _HASHED_KEY_LENGTH:
-        return key, None
-    import hashlib
 
-    context = find_context()
-    parts = key if context is None else f"{key}-{context.run.id}"
-    hashed = hashlib.sha256(parts.encode()).hexdigest()
-    return hashed, IdempotencyKeyOptions(key=key, scope="run")
+def _on_the_wire(subject: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    wire: dict[str, Any] = {}
+    for name, value in options.items():
+        field, write = _WIRE[name]
+        try:
+            wire[field] = write(subject, value)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, DefinitionError):
+                raise
+            raise DefinitionError(f"{subject}: {name}: {error}") from error
+    key = wire.get("idempotency_key")
+    if key is not None:
+        wire["idempotency_key"], wire["idempotency_key_options"] = hashed_key(key)
+    return wire
 
 
 def option_moment(subject: str, name: str, value: Duration | datetime) -> str:
@@ -214,12 +228,25 @@ def _metadata(subject: str, value: dict[str, Any]) -> Any:
     return plain(value)
 
 
+def option_debounce(subject: str, value: Debounce | None) -> DebounceOption | None:
+    """Return a debounce as it is sent; raises DefinitionError for what is none."""
+    if value is not None and not isinstance(value, Debounce):
+        raise DefinitionError(f'{subject}: debounce must be Debounce("key", "5s"), not {value!r}')
+    return None if value is None else value.option()
+
+
+def _key(subject: str, value: str | IdempotencyKey) -> str | IdempotencyKey:
+    if not isinstance(value, str | IdempotencyKey):
+        raise DefinitionError(f"{subject}: idempotency_key must be a text, not {type(value).__name__}")
+    return value
+
+
 _WIRE: Final[dict[str, tuple[str, Callable[[str, Any], Any]]]] = {
     "delay": ("delay", lambda who, value: option_moment(who, "delay", value)),
     "ttl": ("ttl", option_ttl),
     "tags": ("tags", option_tags),
     "key": ("concurrency_key", lambda _, value: value),
-    "idempotency_key": ("idempotency_key", lambda _, value: value),
+    "idempotency_key": ("idempotency_key", _key),
     "idempotency_key_ttl": ("idempotency_key_ttl", option_key_life),
     "queue": ("queue", lambda _, value: QueueOption(name=option_queue(value).name)),
     "priority": ("priority", _priority),
@@ -228,5 +255,6 @@ _WIRE: Final[dict[str, tuple[str, Callable[[str, Any], Any]]]] = {
     "machine": ("machine", option_machine),
     "metadata": ("metadata", _metadata),
     "version": ("lock_to_version", lambda _, value: str(value)),
+    "debounce": ("debounce", option_debounce),
     "test": ("test", lambda _, value: bool(value)),
 }

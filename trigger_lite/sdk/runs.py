@@ -1,9 +1,10 @@
-"""Runs of an environment: get, list, wait, results, cancel, replay, logs."""
+"""Runs of an environment: get, list, wait, results, cancel, replay, reschedule, logs."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Unpack
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -12,59 +13,22 @@ from msgspec import UNSET, UnsetType
 from trigger_lite.protocol.durations import Duration, duration_seconds
 from trigger_lite.protocol.runs import RunDetail, RunPage, RunResult, RunSummary
 from trigger_lite.protocol.statuses import ApiStatus
-from trigger_lite.protocol.tasks import TriggeredRun
+from trigger_lite.protocol.tasks import ReplayRun, RescheduleRun, TriggeredRun
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
+from trigger_lite.sdk.bulk import AsyncBulk, Bulk
 from trigger_lite.sdk.codec import to_json
 from trigger_lite.sdk.errors import PayloadError, RunCanceled, RunFailed, WaitTimeout
-from trigger_lite.sdk.filters import filter_query
 from trigger_lite.sdk.handle import RunHandle
+from trigger_lite.sdk.options import ReplayOptions, option_moment, replay_options
 from trigger_lite.sdk.output import decode_output
 from trigger_lite.sdk.payload import JSON
+from trigger_lite.sdk.run_filter import RunFilter, run_query
 
 if TYPE_CHECKING:
     from trigger_lite.sdk.client import Client
 
 _POLL_SECONDS: Final = 25
 _PAGE_SIZE: Final = 50
-
-
-class RunFilter(TypedDict, total=False):
-    """What `runs.list` searches by; a list means any of its members.
-
-    >>> failed = runs.list(status="FAILED", task="resize", period="1d")
-    """
-
-    status: "str | list[str]"
-    """Such as "QUEUED", "EXECUTING", "COMPLETED", "FAILED", "CANCELED"."""
-    task: "str | list[str]"
-    """Task ids."""
-    tag: "str | list[str]"
-    """Any of these tags."""
-    version: "str | list[str]"
-    """Deployed versions."""
-    queue: str
-    """A queue's name; a task's own queue is "task/<id>"."""
-    since: datetime
-    """Created at this time or later."""
-    until: datetime
-    """Created at this time or earlier."""
-    period: Duration
-    """Created within this time from now; without any time, the server looks back 7 days."""
-    test: bool
-    """Only test runs, or only others."""
-
-
-_FILTERS: Final = {
-    "status": "filter[status]",
-    "task": "filter[taskIdentifier]",
-    "tag": "filter[tag]",
-    "version": "filter[version]",
-    "queue": "filter[queue]",
-    "since": "filter[createdAt][from]",
-    "until": "filter[createdAt][to]",
-    "period": "filter[createdAt][period]",
-    "test": "filter[isTest]",
-}
 
 
 class RunLogLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -124,6 +88,14 @@ class Runs:
         """
         return AsyncRuns(self)
 
+    @cached_property
+    def bulk(self) -> Bulk:
+        """Many runs at once: cancel or replay those of a filter.
+
+        >>> action = runs.bulk.replay(status="FAILED", task="resize", period="1d")
+        """
+        return Bulk(self._find_client)
+
     def get(self, run_id: str) -> RunDetail:
         """Return a run as it is now; raises ApiError 404 when there is none of this id.
 
@@ -141,7 +113,7 @@ class Runs:
         >>> ids = [run.id for run in runs.list(tag="org_42", status=["QUEUED", "EXECUTING"])]
         """
         refuse_in_event_loop("runs.list(…)", "async for run in runs.aio.list(…)")
-        return self._pages(_query(filters))
+        return self._pages(run_query("runs.list", filters))
 
     def _pages(self, query: dict[str, str]) -> Iterator[RunSummary]:
         after: str | None = ""
@@ -205,22 +177,39 @@ class Runs:
         refuse_in_event_loop("runs.cancel(…)", "await runs.aio.cancel(…)")
         self._find_client().request("POST", f"/api/v2/runs/{quote(run_id, safe='')}/cancel", TriggeredRun)
 
-    def replay(self, run_id: str, *, payload: Any | UnsetType = UNSET) -> RunHandle[Any]:
-        """Trigger the same again, with the same payload or another; works for any run.
+    def replay(
+        self, run_id: str, *, payload: Any | UnsetType = UNSET, **options: Unpack[ReplayOptions]
+    ) -> RunHandle[Any]:
+        """Trigger the same again, with the same payload, version and options or others; works for any run.
+
+        Raises PayloadError, UnknownOption, DefinitionError or ApiError; nothing was triggered then.
 
         >>> again = runs.replay("run_06fd3v")
+        >>> larger = runs.replay("run_06fd3v", payload={"width": 200}, machine="large-1x")
         """
         refuse_in_event_loop("runs.replay(…)", "await runs.aio.replay(…)")
-        client = self._find_client()
-        body = b"{}"
+        body = ReplayRun(**replay_options(f"replay of {run_id}", options))
         if payload is not UNSET:
             try:
                 raw = msgspec.Raw(to_json(payload).encode())
             except TypeError as error:
                 raise PayloadError(f"replay of {run_id}: {error}") from error
-            body = msgspec.json.encode({"payload": raw, "payloadType": JSON})
+            body = msgspec.structs.replace(body, payload=raw, payload_type=JSON)
         path = f"/api/v1/runs/{quote(run_id, safe='')}/replay"
-        return RunHandle(client.request("POST", path, TriggeredRun, body).id, self._find_client, task="")
+        made = self._find_client().request("POST", path, TriggeredRun, msgspec.json.encode(body))
+        return RunHandle(made.id, self._find_client, task="")
+
+    def reschedule(self, run_id: str, delay: "Duration | datetime") -> RunDetail:
+        """Let a delayed run start after this long from now, or at this aware time; returns it as it is then.
+
+        Raises DefinitionError for a delay that is none, ApiError 422 for a run that is delayed no more.
+
+        >>> run = runs.reschedule("run_06fd3v", "2h")
+        """
+        refuse_in_event_loop("runs.reschedule(…)", "await runs.aio.reschedule(…)")
+        body = RescheduleRun(option_moment("runs.reschedule", "delay", delay))
+        path = f"/api/v1/runs/{quote(run_id, safe='')}/reschedule"
+        return self._find_client().request("POST", path, RunDetail, msgspec.json.encode(body))
 
     def logs(self, run_id: str) -> Iterator[RunLogLine]:
         """Go through the log lines of a run, the oldest first, up to now.
@@ -259,10 +248,6 @@ class Runs:
         return self._find_client().request("GET", path, LogPage, wait=wait)
 
 
-def _query(filters: RunFilter) -> dict[str, str]:
-    return filter_query("runs.list", filters, RunFilter, _FILTERS)
-
-
 class AsyncRuns:
     """Runs for async code. Get them as `runs.aio`.
 
@@ -272,6 +257,15 @@ class AsyncRuns:
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
+
+    @property
+    def bulk(self) -> AsyncBulk:
+        """Many runs at once: cancel or replay those of a filter.
+
+        >>> async def clear() -> str:
+        ...     return (await runs.aio.bulk.cancel(status="QUEUED")).id
+        """
+        return self._runs.bulk.aio
 
     async def get(self, run_id: str) -> RunDetail:
         """Return a run as it is now.
@@ -287,7 +281,7 @@ class AsyncRuns:
         >>> async def failed() -> list[str]:
         ...     return [run.id async for run in runs.aio.list(status="FAILED")]
         """
-        query = _query(filters)
+        query = run_query("runs.list", filters)
         after: str | None = ""
         while after is not None:
             page = await in_thread(self._runs.page, query, after)
@@ -330,13 +324,23 @@ class AsyncRuns:
         """
         await in_thread(self._runs.cancel, run_id)
 
-    async def replay(self, run_id: str, *, payload: Any | UnsetType = UNSET) -> RunHandle[Any]:
-        """Trigger the same again, with the same payload or another.
+    async def replay(
+        self, run_id: str, *, payload: Any | UnsetType = UNSET, **options: Unpack[ReplayOptions]
+    ) -> RunHandle[Any]:
+        """Trigger the same again, with the same payload, version and options or others.
 
         >>> async def again(run_id: str) -> str:
-        ...     return (await runs.aio.replay(run_id)).id
+        ...     return (await runs.aio.replay(run_id, machine="large-1x")).id
         """
-        return await in_thread(self._runs.replay, run_id, payload=payload)
+        return await in_thread(self._runs.replay, run_id, payload=payload, **options)
+
+    async def reschedule(self, run_id: str, delay: "Duration | datetime") -> RunDetail:
+        """Let a delayed run start after this long from now, or at this aware time.
+
+        >>> async def later(run_id: str) -> str | None:
+        ...     return (await runs.aio.reschedule(run_id, "2h")).delayed_until
+        """
+        return await in_thread(self._runs.reschedule, run_id, delay)
 
     async def logs(self, run_id: str) -> AsyncIterator[RunLogLine]:
         """Go through the log lines of a run, the oldest first, up to now.

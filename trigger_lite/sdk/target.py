@@ -13,6 +13,7 @@ import msgspec
 
 from trigger_lite.sdk.client import Client
 from trigger_lite.sdk.errors import NotConfigured
+from trigger_lite.sdk.idempotency import IdempotencyKeys
 from trigger_lite.sdk.runs import Runs
 from trigger_lite.sdk.tokens import Tokens
 
@@ -111,3 +112,5 @@ runs: Final = Runs(default_client)
 """Runs of the configured server's environment."""
 tokens: Final = Tokens(default_client)
 """Wait tokens of the configured server's environment."""
+idempotency_keys: Final = IdempotencyKeys(default_client)
+"""Idempotency keys of the configured server's environment."""

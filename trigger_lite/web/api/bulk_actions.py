@@ -14,7 +14,6 @@ from trigger_lite.protocol.bulk_actions import (
     BulkActionId,
     BulkActionPage,
     BulkCounts,
-    BulkStatus,
     CreateBulkAction,
 )
 from trigger_lite.protocol.errors import NotFound
@@ -89,7 +88,7 @@ def bulk_view(row: BulkActionRow) -> BulkAction:
     return BulkAction(
         id=row.id,
         type=row.kind.upper(),
-        status=BulkStatus(row.status),
+        status=row.status,
         counts=BulkCounts(total, row.success, row.failure),
         created_at=iso(row.created_at),
         name=row.name,
