@@ -90,6 +90,9 @@ class Settings:
     start_timeout: float = _timeout(60.0, "A run handed to a worker must start within this.")
     run_timeout: float = _timeout(60.0, "A running attempt whose worker is silent for this long has failed.")
     cancel_timeout: float = _timeout(60.0, "A cancel not confirmed within this is finished.")
+    stall_timeout: float = _timeout(
+        5.0, "New work is refused while the database has not answered for this long."
+    )
     inbox: int = _setting(2000, "Writes that may wait before requests are answered 503.", at_least=1)
     keep_logs: str = _age("14d", "Log lines are kept this long; off keeps them.")
     keep_payloads: str = _age("30d", "Payloads, outputs and metadata are kept this long after a run's end.")

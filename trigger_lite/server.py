@@ -24,7 +24,15 @@ from starlette.applications import Starlette
 from trigger_lite.background.clock import Clock
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
-from trigger_lite.background.loops import batch_loop, bulk_loop, loop_table, override_loop, retention_loop
+from trigger_lite.background.loops import (
+    batch_loop,
+    bulk_loop,
+    loop_table,
+    override_loop,
+    retention_loop,
+    schedule_loop,
+)
+from trigger_lite.background.readiness import readiness
 from trigger_lite.background.retention import Retention
 from trigger_lite.config import PREFIX, Settings
 from trigger_lite.engine.accounts import needs_first_link
@@ -35,6 +43,7 @@ from trigger_lite.engine.events import (
     MoreParked,
     QueueChanged,
     RunMoved,
+    ScheduleChanged,
     VersionRegistered,
     WaitPlanned,
 )
@@ -47,7 +56,6 @@ from trigger_lite.store.database import Database, DatabaseTaken, PostgresDatabas
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.folder import DataFolder
 from trigger_lite.store.store import Store
-from trigger_lite.store.transaction import Reader
 from trigger_lite.telemetry.logs import LogBook
 from trigger_lite.web.api.sign_in_links import new_link
 from trigger_lite.web.app import build_app
@@ -176,7 +184,7 @@ async def platform(
                 deadlines=deadlines,
                 secret=secret,
                 public_url=url,
-                is_ready=readiness(store, clock),
+                trouble=readiness((store, telemetry), clock),
             )
             yield folder, services
 
@@ -207,9 +215,9 @@ async def stores(
     """Open the databases of state and of telemetry, and close what was opened."""
     state, telemetry = _databases(settings, folder)
     async with AsyncExitStack() as opened:
-        store = await _open_when_free(state, "state", bus, stop=stop, inbox_limit=settings.inbox)
+        store = await _open_when_free(state, "state", bus, settings, stop=stop)
         opened.push_async_callback(_within, store.close, "closing the database")
-        lines = await _open_when_free(telemetry, "telemetry", bus, stop=stop)
+        lines = await _open_when_free(telemetry, "telemetry", bus, settings, stop=stop)
         opened.push_async_callback(_within, lines.close, "closing the log database")
         yield store, lines
 
@@ -219,7 +227,7 @@ class StoppedWaiting(Exception):
 
 
 async def _open_when_free(
-    database: Database, area: str, bus: Bus, *, stop: asyncio.Event, inbox_limit: int = 2_000
+    database: Database, area: str, bus: Bus, settings: Settings, *, stop: asyncio.Event
 ) -> Store:
     """Open a database; while another server has it, stand by. Raises StoppedWaiting when told to stop."""
     is_waiting = False
@@ -230,7 +238,8 @@ async def _open_when_free(
                 area,
                 publish=bus.publish,
                 reopened=lambda: bus.publish([DatabaseReopened("", area)]),
-                inbox_limit=inbox_limit,
+                inbox_limit=settings.inbox,
+                stall_seconds=settings.stall_timeout,
             )
         except DatabaseTaken as taken:
             if not is_waiting:
@@ -266,10 +275,12 @@ async def background(
     deadlines.arm_all(recovered.owned)
     dispatcher.resume(recovered.owned)
     bus.subscribe(RunMoved, deadlines.follow)
+    bus.subscribe(DatabaseReopened, lambda _event: deadlines.renew_all())
     bus.subscribe(DatabaseReopened, lambda _event: clock.wake("repair"))
     bus.subscribe(RunMoved, dispatcher.run_moved)
     bus.subscribe(RunMoved, lambda event: _wake_loops(clock, deadlines, event))
     bus.subscribe(WaitPlanned, lambda event: clock.wake("waits", event.due_at))
+    bus.subscribe(ScheduleChanged, lambda event: clock.wake("schedules", event.next_at))
     bus.subscribe(QueueChanged, dispatcher.queue_changed)
     bus.subscribe(QueueChanged, lambda _event: clock.wake("overrides"))
     bus.subscribe(VersionRegistered, dispatcher.version_registered)
@@ -292,25 +303,6 @@ def _wake_loops(clock: Clock, deadlines: Deadlines, event: RunMoved) -> None:
         clock.wake("delays" if delayed else "expiry", event.timer_at)
     if event.execution_status in deadlines.watched:
         clock.wake("silence", deadlines.soonest_ms)
-
-
-def readiness(store: Store, clock: Clock) -> Callable[[], Awaitable[bool]]:
-    """Return the check that the database takes writes and the clock runs."""
-
-    async def check() -> bool:
-        try:
-            async with asyncio.timeout(2):
-                await store.write(_nothing)
-        except Exception:
-            logger.exception("the readiness check failed")
-            return False
-        return clock.is_running
-
-    return check
-
-
-def _nothing(_tx: Reader) -> None:
-    return None
 
 
 async def _within(step: Callable[[], Awaitable[None]], name: str) -> None:

@@ -127,7 +127,7 @@ async def open_site(folder: Path, *, public_url: str = HOST) -> AsyncIterator[Si
                 deadlines=NoDeadlines(),
                 secret=SECRET,
                 public_url=public_url,
-                is_ready=_ready,
+                trouble=_no_trouble,
             )
             await store.write(make_sign_in_link, "first link")
             session = NewSession(SESSION, FORM_TOKEN)
@@ -138,8 +138,8 @@ async def open_site(folder: Path, *, public_url: str = HOST) -> AsyncIterator[Si
         await telemetry.close()
 
 
-async def _ready() -> bool:
-    return True
+async def _no_trouble() -> str | None:
+    return None
 
 
 @cache

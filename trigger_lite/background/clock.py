@@ -1,4 +1,7 @@
-"""The clock: calls each loop when it is due. It is never the truth: what is due stands in rows."""
+"""The clock: calls each loop when it is due. It is never the truth: what is due stands in rows.
+
+The machine's clock may be set while the server runs: then every loop is called, to look anew at what is due.
+"""
 
 import asyncio
 import logging
@@ -9,9 +12,14 @@ from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from trigger_lite.protocol.errors import DatabaseFailed
+
 logger = logging.getLogger(__name__)
 
 AFTER_ERROR_SECONDS: Final = 5.0
+WATCH_SECONDS: Final = 5.0
+JUMP_SECONDS: Final = 2.0
+"""How far the machine's clock may run ahead of or behind its steady one between two looks."""
 
 
 class Loop:
@@ -30,10 +38,23 @@ class Loop:
 
 
 class Clock:
-    """Runs loops on APScheduler: one at a time each, late calls folded into one, woken early on demand."""
+    """Runs loops on APScheduler: one at a time each, late calls folded into one, woken early on demand.
 
-    def __init__(self, *, after_error_seconds: float = AFTER_ERROR_SECONDS) -> None:
+    `now` is the machine's clock in Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        after_error_seconds: float = AFTER_ERROR_SECONDS,
+        watch_seconds: float = WATCH_SECONDS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._after_error_seconds = after_error_seconds
+        self._watch_seconds = watch_seconds
+        self._now = now
+        self._lead = 0.0
+        self._watch: asyncio.TimerHandle | None = None
         self._loops: dict[str, Loop] = {}
         self._next: dict[str, float] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -43,11 +64,33 @@ class Clock:
         """Call every loop now, and from then on as each asks."""
         self._loops = {loop.name: loop for loop in loops}
         self._scheduler.start()
+        self._lead = self._now() - time.monotonic()
+        self._look_again_later()
+        self._call_all()
+
+    def _call_all(self) -> None:
         for name in self._loops:
-            self._plan(name, time.time())
+            self._next[name] = self._now()
+            if name not in self._running:
+                self._plan(name, self._now())
+
+    def _look_again_later(self) -> None:
+        self._watch = asyncio.get_running_loop().call_later(self._watch_seconds, self._look)
+
+    def _look(self) -> None:
+        """Look whether the machine's clock was set; the loops were planned by the old time."""
+        before, self._lead = self._lead, self._now() - time.monotonic()
+        jump = self._lead - before
+        if abs(jump) >= JUMP_SECONDS:
+            direction = "ahead" if jump > 0 else "back"
+            logger.warning("the machine's clock was set %s by %.0f s; looking anew", direction, abs(jump))
+            self._call_all()
+        self._look_again_later()
 
     def stop(self) -> None:
         """Call nothing any more; a call under way is cancelled where it waits."""
+        if self._watch is not None:
+            self._watch.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         for task in self._running.values():
@@ -59,7 +102,7 @@ class Clock:
 
     def wake(self, name: str, at_ms: int | None = None) -> None:
         """Call a loop at `at_ms` (Unix ms; now without one), if that is sooner than planned."""
-        at = time.time() if at_ms is None else at_ms / 1000
+        at = self._now() if at_ms is None else at_ms / 1000
         if at >= self._next.get(name, 0.0):
             return
         self._next[name] = at
@@ -77,13 +120,14 @@ class Clock:
 
     async def _call(self, name: str) -> None:
         loop = self._loops[name]
-        latest = time.time() + loop.at_most_seconds
+        latest = self._now() + loop.at_most_seconds
         self._next[name] = latest
         try:
             due = await loop.tick()
-        except Exception:
-            logger.exception("the loop %r failed; it is tried again", name)
-            due = int((time.time() + self._after_error_seconds) * 1000)
+        except Exception as error:
+            if not isinstance(error, DatabaseFailed):  # which the database's own lines explain
+                logger.exception("the loop %r failed; it is tried again", name)
+            due = int((self._now() + self._after_error_seconds) * 1000)
         finally:
             del self._running[name]
         # What woke the loop meanwhile stands in `_next` and wins when it is sooner.
@@ -96,7 +140,7 @@ class Clock:
         self._scheduler.add_job(
             self._begin,
             "date",
-            run_date=datetime.fromtimestamp(max(at, time.time()), UTC),
+            run_date=datetime.fromtimestamp(max(at, self._now()), UTC),
             id=name,
             args=(name,),
             max_instances=1,

@@ -57,6 +57,11 @@ class Deadlines:
             return True
         return False
 
+    def renew_all(self) -> None:
+        """Give every run a full fresh time: nobody was heard while the database did not answer."""
+        for run, (seq, deadline, renewal) in self._runs.items():
+            self._runs[run] = (seq, max(deadline, self._clock() + renewal), renewal)
+
     def lapsed(self) -> list[tuple[str, int]]:
         """List (run, snapshot seq) of runs that are out of time; each is listed until it moves."""
         now = self._clock()

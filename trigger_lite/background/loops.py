@@ -9,7 +9,9 @@ from trigger_lite.background.clock import Loop
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
 from trigger_lite.background.retention import ROUND_SECONDS, Retention
+from trigger_lite.background.schedules import ScheduleTicks
 from trigger_lite.engine.batches import abort_unsealed
+from trigger_lite.engine.clock_jumps import bring_back
 from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
@@ -17,6 +19,7 @@ from trigger_lite.engine.queue_limits import end_overrides
 from trigger_lite.engine.recovery import recover
 from trigger_lite.engine.waitpoints import complete_due
 from trigger_lite.store.batches import find_next_seal_by
+from trigger_lite.store.clock_jumps import list_ahead
 from trigger_lite.store.queues import find_next_override_end
 from trigger_lite.store.requests import delete_requests, find_oldest_request
 from trigger_lite.store.runs import RunRow, find_next_delay_end, find_next_expiry, find_run
@@ -44,7 +47,27 @@ def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> li
         moved = await store.write_when_free(complete_due, AT_ONCE)
         return _again() if moved == AT_ONCE else await store.read(find_next_due)
 
+    async def request_keys() -> int | None:
+        removed = await store.write_when_free(_forget_requests)
+        if removed == AT_ONCE:
+            return _again()
+        oldest = await store.read(find_oldest_request)
+        return None if oldest is None else oldest + REQUEST_KEY_LIFE_MS
+
+    return [
+        Loop("delays", at_most_seconds=60, tick=delays),
+        Loop("expiry", at_most_seconds=60, tick=expiry),
+        Loop("waits", at_most_seconds=60, tick=waits),
+        Loop("request keys", at_most_seconds=3600, tick=request_keys),
+        *_worker_loops(store, deadlines, dispatcher),
+    ]
+
+
+def _worker_loops(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> list[Loop]:
+    """List the loops that look after the runs that workers have, or could have."""
+
     async def silence() -> int | None:
+        await store.room()  # nobody could be heard while the database did not answer
         for run_id, seq in deadlines.lapsed()[:AT_ONCE]:
             await time_out_run(store, dispatcher, run_id, seq)
         return deadlines.next_lapse_ms()
@@ -60,21 +83,10 @@ def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> li
         dispatcher.wake_all()
         return None
 
-    async def request_keys() -> int | None:
-        removed = await store.write_when_free(_forget_requests)
-        if removed == AT_ONCE:
-            return _again()
-        oldest = await store.read(find_oldest_request)
-        return None if oldest is None else oldest + REQUEST_KEY_LIFE_MS
-
     return [
-        Loop("delays", at_most_seconds=60, tick=delays),
-        Loop("expiry", at_most_seconds=60, tick=expiry),
-        Loop("waits", at_most_seconds=60, tick=waits),
         Loop("silence", at_most_seconds=deadlines.shortest_seconds, tick=silence),
         Loop("dispatch", at_most_seconds=60, tick=dispatch),
         Loop("repair", at_most_seconds=86_400, tick=repair),
-        Loop("request keys", at_most_seconds=3600, tick=request_keys),
     ]
 
 
@@ -91,6 +103,23 @@ def batch_loop(store: Store) -> Loop:
 def bulk_loop(store: Store) -> Loop:
     """Return the loop that works on bulk actions."""
     return Loop("bulk actions", at_most_seconds=60, tick=partial(work_on_bulk_actions, store))
+
+
+def clock_loop(store: Store) -> Loop:
+    """Return the loop that lets no run wait for a time that the machine's clock went back behind."""
+
+    async def tick() -> int | None:
+        ahead = await store.read(partial(list_ahead, count=AT_ONCE))
+        if ahead:
+            await store.write_when_free(bring_back, ahead)
+        return _again() if ahead else None
+
+    return Loop("clock", at_most_seconds=86_400, tick=tick)
+
+
+def schedule_loop(store: Store, dispatcher: Dispatcher) -> Loop:
+    """Return the loop that runs what schedules have due."""
+    return Loop("schedules", at_most_seconds=60, tick=ScheduleTicks(store, dispatcher.connected).tick)
 
 
 def retention_loop(retention: Retention) -> Loop:

@@ -47,8 +47,11 @@ def is_outage(error: BaseException | None) -> bool:
     """Tell whether a driver's error is about the state of the database, not about the statement.
 
     Differs on SQLite because the drivers' OperationalError covers both: there SQLITE_ERROR is that of a wrong
-    statement, on PostgreSQL class 54 that of a value too large for an index.
+    statement, on PostgreSQL class 54 that of a value too large for an index. 25006 is a database that only
+    reads, such as one that was replaced by its replica.
     """
+    if getattr(error, "sqlstate", None) == "25006":
+        return True
     if not any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
         return False
     state = getattr(error, "sqlstate", None) or ""

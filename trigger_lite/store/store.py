@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +16,7 @@ from trigger_lite.protocol.errors import DatabaseFailed, SearchTooSlow
 from trigger_lite.store.database import Database, DatabaseUnusable, ReadingConnection
 from trigger_lite.store.dialect import is_outage
 from trigger_lite.store.migrate import migrate
+from trigger_lite.store.outages import Outage
 from trigger_lite.store.patience import begin_search, end_search, was_stopped
 from trigger_lite.store.transaction import Connection, Reader, Tx
 from trigger_lite.store.writer import Writer
@@ -22,6 +24,9 @@ from trigger_lite.store.writer import Writer
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
+
+STALL_SECONDS: Final = 5.0
+"""A commit that takes longer than this is one that the database does not answer."""
 
 
 def wall_clock() -> int:
@@ -49,31 +54,23 @@ class Store:
         publish: Callable[[list[object]], None],
         reopened: Callable[[], None] = lambda: None,
         inbox_limit: int = 2_000,
+        stall_seconds: float = STALL_SECONDS,
         clock: Callable[[], int] = wall_clock,
     ) -> "Store":
         """Open the database, bring its schema up to date and start the writer.
 
         `area` is `state` or `telemetry`; `reopened` is called after a lost connection was opened again, and
-        `clock` says what time it is (Unix ms). Raises DatabaseTooNew, DatabaseTaken, or DatabaseUnusable.
+        when commits succeed after some failed or took longer than `stall_seconds`; `clock` says what time it
+        is (Unix ms). Raises DatabaseTooNew, DatabaseTaken, or DatabaseUnusable.
         """
-
-        def connect() -> Connection:
-            connection = database.connect()
-            try:
-                migrate(connection, database.dialect, area)
-            except Exception as error:
-                connection.close()
-                if not is_outage(error):
-                    raise
-                raise DatabaseUnusable(f"The {area} database cannot be written: {error}") from error
-            return connection
-
         writer = Writer(
-            connect,
+            partial(_connect, database, area),
             database.dialect,
             publish=publish,
             reopened=reopened,
             inbox_limit=inbox_limit,
+            stall_seconds=stall_seconds,
+            outage=Outage(area),
             clock=clock,
         )
         await writer.start()
@@ -82,7 +79,8 @@ class Store:
     async def write(self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn(tx, *args)` on the writer's thread; returns after the commit that holds it.
 
-        Raises what `fn` raised, having changed nothing, ServerBusy when too much waits, or DatabaseFailed.
+        Raises what `fn` raised, having changed nothing, ServerBusy when too much waits, DatabaseFailed, or
+        DatabaseStalled at once while the database does not answer.
         """
         return await self.submit(fn, *args, **kwargs)
 
@@ -95,7 +93,7 @@ class Store:
         return self._writer.submit(fn, args)
 
     async def room(self) -> None:
-        """Return when the inbox has room."""
+        """Return when the inbox has room and the database answers."""
         while self._writer.full:
             await self._writer.room()
 
@@ -177,3 +175,16 @@ class Store:
         """Finish accepted writes, then close. Safe to call twice."""
         await self._writer.close()
         await self._readers.dispose()
+
+
+def _connect(database: Database, area: str) -> Connection:
+    """Open the writing connection, its schema up to date."""
+    connection = database.connect()
+    try:
+        migrate(connection, database.dialect, area)
+    except Exception as error:
+        connection.close()
+        if not is_outage(error):
+            raise
+        raise DatabaseUnusable(f"The {area} database cannot be written: {error}") from error
+    return connection

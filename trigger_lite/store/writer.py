@@ -5,10 +5,10 @@ of a commit is shared. Each function runs inside its own savepoint: one that rai
 Events are published after the commit, or never.
 
 A commit that fails fails all its functions; a connection that was lost is opened again for the next one.
+While one does not end, for want of a disk or a server that answers, no more is accepted.
 """
 
 import asyncio
-import logging
 import queue
 import threading
 import time
@@ -17,12 +17,11 @@ from typing import Any, Final
 
 from sqlalchemy.engine import Dialect
 
-from trigger_lite.protocol.errors import DatabaseFailed, ServerBusy
+from trigger_lite.protocol.errors import DatabaseFailed, DatabaseStalled, ServerBusy
 from trigger_lite.protocol.ids import IdSource
 from trigger_lite.store.dialect import begin, is_lost, is_outage
+from trigger_lite.store.outages import Outage
 from trigger_lite.store.transaction import Connection, Tx
-
-logger = logging.getLogger(__name__)
 
 MAX_GROUP: Final = 256
 """Functions in one commit; more would make the first of them wait for the last."""
@@ -46,8 +45,9 @@ class Work:
 class Writer:
     """Owns the writing connection and its thread. Made and used on one event loop.
 
-    `publish` is called on the loop with the events of each commit, `reopened` after a lost connection was
-    opened again; `connect` opens the connection on the writer's thread.
+    `publish` is called on the loop with the events of each commit; `reopened` after a lost connection was
+    opened again, and when commits succeed after some failed or took longer than `stall_seconds`; `connect`
+    opens the connection on the writer's thread; `outage` hears how the commits end.
     """
 
     def __init__(
@@ -58,6 +58,8 @@ class Writer:
         publish: Callable[[list[object]], None],
         reopened: Callable[[], None],
         inbox_limit: int,
+        stall_seconds: float,
+        outage: Outage,
         clock: Callable[[], int],
     ) -> None:
         self._connect = connect
@@ -65,11 +67,15 @@ class Writer:
         self._publish = publish
         self._reopened = reopened
         self._limit = inbox_limit
+        self._stall_seconds = stall_seconds
+        self._outage = outage
         self._clock = clock
         self._ids = IdSource()
         self._arrived: list[Work] = []
         self._handover: queue.SimpleQueue[list[Work] | None] = queue.SimpleQueue()
         self._waiting = 0
+        self._began: float | None = None  # written by the thread: when it took up the present group
+        self._watch: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
         self._room.set()
         self._closed = False
@@ -85,7 +91,8 @@ class Writer:
     def submit(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> "asyncio.Future[Any]":
         """Queue `fn(tx, *args)`; the future resolves after its commit.
 
-        Raises ServerBusy, having accepted nothing, when the inbox is full.
+        Raises ServerBusy or DatabaseStalled, having accepted nothing, when the inbox is full or the present
+        commit does not end.
         """
         return self.accept(fn, args).future
 
@@ -93,8 +100,12 @@ class Writer:
         """Like `submit`, for callers that want to know what it cost."""
         if self._closed:
             raise RuntimeError("the store is closed")
+        if self._outage.is_stalled:
+            raise DatabaseStalled
         if self.full:
             raise ServerBusy
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._stall_seconds / 2, self._look)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting += 1
         if self._waiting >= self._limit:
@@ -111,7 +122,7 @@ class Writer:
 
     @property
     def full(self) -> bool:
-        return self._waiting >= self._limit
+        return self._waiting >= self._limit or self._outage.is_stalled
 
     @property
     def waiting(self) -> int:
@@ -123,6 +134,8 @@ class Writer:
         if self._closed:
             return
         self._closed = True
+        if self._watch is not None:
+            self._watch.cancel()
         self._hand_over()
         self._handover.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -131,6 +144,16 @@ class Writer:
         if self._arrived:
             self._handover.put(self._arrived)
             self._arrived = []
+
+    def _look(self) -> None:
+        """Look whether the present commit takes too long, and again as long as there is any work."""
+        self._watch = None
+        began = self._began
+        if began is not None and time.monotonic() - began >= self._stall_seconds:
+            self._outage.stalls(time.monotonic() - began)
+            self._room.clear()
+        if self._waiting:
+            self._watch = self._loop.call_later(self._stall_seconds / 2, self._look)
 
     # ---- the writer's thread ----------------------------------------------------------------------
 
@@ -148,12 +171,12 @@ class Writer:
                 open_for_more = self._collect(backlog)
             group, backlog = backlog[:MAX_GROUP], backlog[MAX_GROUP:]
             if group:
-                began = time.perf_counter()
-                connection = self._commit(connection, group)
-                seconds = time.perf_counter() - began
+                self._began = began = time.monotonic()
+                connection, failure = self._commit(connection, group)
+                self._began, seconds = None, time.monotonic() - began
                 for work in group:
                     work.seconds = seconds
-                self._loop.call_soon_threadsafe(self._deliver, group)
+                self._loop.call_soon_threadsafe(self._deliver, group, failure)
         connection.close()
 
     def _collect(self, backlog: list[Work]) -> bool:
@@ -167,10 +190,10 @@ class Writer:
             return True
         return False
 
-    def _commit(self, connection: Connection, group: list[Work]) -> Connection:
-        """Run and commit a group; return the connection to use from then on.
+    def _commit(self, connection: Connection, group: list[Work]) -> tuple[Connection, BaseException | None]:
+        """Run and commit a group; return the connection to use from then on, and what it failed for.
 
-        What the database is to blame for fails the whole group, and is said once.
+        What the database is to blame for fails the whole group.
         """
         now = self._clock()
         try:
@@ -182,12 +205,12 @@ class Writer:
                 self._apply(connection, work, now)
             connection.execute("COMMIT", {})
         except Exception as error:
-            logger.error("the database did not take %d changes: %s", len(group), error)
             for work in group:
                 work.error, work.events = DatabaseFailed(), []
                 work.error.__cause__ = error
             self._roll_back(connection)
-        return connection
+            return connection, error
+        return connection, None
 
     def _apply(self, connection: Connection, work: Work, now: int) -> None:
         tx = Tx(connection, self._dialect, now, self._ids)
@@ -220,7 +243,11 @@ class Writer:
 
     # ---- back on the loop -------------------------------------------------------------------------
 
-    def _deliver(self, group: list[Work]) -> None:
+    def _deliver(self, group: list[Work], failure: BaseException | None) -> None:
+        if failure is not None:
+            self._outage.failed(len(group), failure)
+        elif self._outage.works():
+            self._reopened()
         self._waiting -= len(group)
         if self._waiting < self._limit:
             self._room.set()

@@ -15,9 +15,11 @@ async def healthz(_request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """The database takes writes and the clock runs; 503 while one of them does not."""
-    ready = await services_of(request).is_ready()
-    return reply_json({"status": "ready" if ready else "not ready"}, status=200 if ready else 503)
+    """The databases take changes and the clock runs; 503 and the reason while one of them does not."""
+    trouble = await services_of(request).trouble()
+    if trouble is None:
+        return reply_json({"status": "ready"})
+    return reply_json({"status": "not ready", "reason": trouble}, status=503)
 
 
 ROUTES = [Route("/healthz", healthz), Route("/readyz", readyz)]

@@ -53,7 +53,10 @@ class LogSink(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """The rooms as handlers see them. `secret` is the installation's own; it never leaves the server."""
+    """The rooms as handlers see them. `secret` is the installation's own; it never leaves the server.
+
+    `trouble` says what keeps the server from working, or None.
+    """
 
     settings: Settings
     store: Store
@@ -66,7 +69,7 @@ class Services:
     deadlines: Deadlines
     secret: bytes
     public_url: str
-    is_ready: Callable[[], Awaitable[bool]]
+    trouble: Callable[[], Awaitable[str | None]]
 
 
 def services_of(connection: HTTPConnection) -> Services:

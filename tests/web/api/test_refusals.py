@@ -10,7 +10,7 @@ import pytest
 
 from tests.web.api.conftest import Api
 from trigger_lite.background.clock import Clock
-from trigger_lite.server import readiness
+from trigger_lite.background.readiness import readiness
 from trigger_lite.store.transaction import Tx
 
 _TRIGGER: Final = "/api/v1/tasks/resize/trigger"
@@ -224,15 +224,15 @@ async def test_health_needs_no_key(api: Api) -> None:
 
 
 def _stopped_clock(_api: Api) -> Callable[[], Any]:
-    return readiness(_api.services.store, Clock())
+    return readiness([_api.services.store], Clock())
 
 
 async def test_a_server_whose_clock_stands_is_not_ready(api: Api, tmp_path: Any) -> None:
-    assert await readiness(api.services.store, Clock())() is False
+    assert await readiness([api.services.store], Clock())() == "The server is stopping"
     clock = Clock()
     clock.start([])
     try:
-        assert await readiness(api.services.store, clock)() is True
+        assert await readiness([api.services.store], clock)() is None
     finally:
         clock.stop()
 
@@ -242,8 +242,11 @@ async def test_a_server_that_is_not_ready_says_so_with_503(api: Api) -> None:
 
     from trigger_lite.web.app import build_app
 
-    services = dataclasses.replace(api.services, is_ready=_stopped_clock(api))
+    services = dataclasses.replace(api.services, trouble=_stopped_clock(api))
     transport = httpx.ASGITransport(build_app(services))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8030") as client:
         answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"status": "not ready", "reason": "The server is stopping"},
+    )
