@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.edge import Edge, Reply
 from tests.support.source import ROOT
-from trigger_lite import Err, run_inline
+from trigger_lite import Err, Retry, run_inline, task
 from trigger_lite.sdk.registry import registry
 
 EXAMPLES = ROOT / "examples"
@@ -161,8 +161,53 @@ def test_what_is_no_picture_is_told(example: Any, tmp_path: Path, data: bytes) -
     assert "cannot be read as a PNG picture" in str(outcome.error)
 
 
+RATES = Reply(body={"EUR": 0.92, "JPY": 155.1})
+
+
+@of("exchange_rates")
+def test_rates_are_fetched_patiently_and_kept(
+    example: Any, edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    edge.on("GET", "/rates", Reply(503), Reply(429, headers={"retry-after": "30"}), RATES)
+    outcome = run_inline(example.refresh_rates, f"{edge.url}/rates")
+    assert outcome.unwrap() == 2
+    assert outcome.run is not None
+    assert (outcome.run.attempts, outcome.run.waited_seconds) == (1, 1 + 30)
+    assert run_inline(example.refresh_rates, f"{edge.url}/rates").unwrap() == 0
+    assert outcome.run.logs[-1] == ("INFO", "rates are fresh", {"changed": 2, "known": 2})
+
+
+@of("exchange_rates")
+def test_what_is_no_rates_is_not_asked_for_again(
+    example: Any, edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    edge.on("GET", "/rates", Reply(body=b"<html>"))
+    outcome = run_inline(example.refresh_rates, f"{edge.url}/rates")
+    assert isinstance(outcome, Err)
+    assert "the service does not answer with JSON" in str(outcome.error)
+    assert len(edge.requests) == 1
+
+
+@of("init")
+def test_what_all_examples_share_is_around_each_of_them(example: Any) -> None:
+    @task(retry=Retry(1))
+    def broken() -> None:
+        raise ConnectionError("down")
+
+    outcome = run_inline(broken)
+    assert outcome.run is not None
+    assert [line[:2] for line in outcome.run.logs] == [
+        ("ERROR", "a run failed for good"),
+        ("INFO", "attempt over"),
+    ]
+
+
 @pytest.mark.parametrize(
-    "example", ["clean_up", "fetch", "flaky", "import_contacts", "thumbnails"], indirect=True
+    "example",
+    ["clean_up", "exchange_rates", "fetch", "flaky", "import_contacts", "thumbnails"],
+    indirect=True,
 )
 def test_every_example_can_be_registered(example: Any) -> None:
     made = [task for task in registry.tasks() if task.__module__ == example.__name__]
