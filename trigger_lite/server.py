@@ -184,7 +184,7 @@ async def platform(
                 deadlines=deadlines,
                 secret=secret,
                 public_url=url,
-                trouble=readiness((store, telemetry), clock),
+                trouble=readiness(store, telemetry, clock),
             )
             yield folder, services
 
@@ -280,6 +280,7 @@ async def background(
     bus.subscribe(RunMoved, dispatcher.run_moved)
     bus.subscribe(RunMoved, lambda event: _wake_loops(clock, deadlines, event))
     bus.subscribe(WaitPlanned, lambda event: clock.wake("waits", event.due_at))
+    bus.subscribe(DatabaseReopened, lambda _event: clock.wake("schedules"))
     bus.subscribe(ScheduleChanged, lambda event: clock.wake("schedules", event.next_at))
     bus.subscribe(QueueChanged, dispatcher.queue_changed)
     bus.subscribe(QueueChanged, lambda _event: clock.wake("overrides"))
@@ -288,6 +289,7 @@ async def background(
     retention = Retention(store, telemetry, settings.keep)
     bus.subscribe(BulkActionCreated, lambda _event: clock.wake("bulk actions"))
     loops = [batch_loop(store), bulk_loop(store), retention_loop(retention), override_loop(store)]
+    loops.append(schedule_loop(store, dispatcher))
     clock.start([*loop_table(store, deadlines, dispatcher), *loops])
     try:
         yield clock, dispatcher, deadlines

@@ -6,9 +6,10 @@ import pytest
 
 from tests.support.builders import a_task, a_version
 from tests.support.harness import Harness
-from tests.support.schedules import NIGHTLY, a_schedule, at, fire_all, planned, scheduled_tasks
+from tests.support.schedules import NIGHTLY, a_schedule, at, fire_all, payload, planned, scheduled_tasks
 from trigger_lite.engine.events import ScheduleChanged
 from trigger_lite.engine.schedules import (
+    Repaired,
     change_schedule,
     check_key,
     check_schedule,
@@ -353,7 +354,7 @@ def test_only_what_lost_its_plan_is_planned_again(engine: Harness) -> None:
     engine.do(set_active, engine.prod, off.schedule.id, active=False)
     engine.change("UPDATE schedule_instance SET next_at = NULL WHERE id = :id", id=lost.instance.id)
     for _ in range(2):
-        assert engine.do(repair_plans) == []
+        assert engine.do(repair_plans, "", 100) == Repaired(None, [])
         assert planned(engine, lost) == lost
         assert planned(engine, kept) == kept
         assert planned(engine, off).instance.next_at is None
@@ -365,7 +366,7 @@ def test_what_cannot_be_planned_is_named(engine: Harness) -> None:
     broken, lost = a_schedule(engine), a_schedule(engine)
     engine.change("UPDATE schedule_instance SET next_at = NULL")
     engine.change("UPDATE schedule SET timezone = 'Mars' WHERE id = :id", id=broken.schedule.id)
-    assert engine.do(repair_plans) == [broken.schedule.id]
+    assert engine.do(repair_plans, "", 100) == Repaired(None, [broken.schedule.id])
     assert planned(engine, lost) == lost
 
 
@@ -379,6 +380,38 @@ def test_a_time_that_waits_for_a_run_which_is_gone_is_due(engine: Harness) -> No
         fire_all(engine)
     first, second = engine.ask("SELECT id FROM run ORDER BY id")
     engine.change("DELETE FROM run WHERE id = :id", id=first)
-    engine.do(repair_plans)
+    engine.do(repair_plans, "", 100)
     assert [run.scheduled_for for run in fire_all(engine)] == [engine.now]
     assert engine.ask("SELECT waits_for FROM schedule_instance WHERE waits_for IS NOT NULL") == [second]
+
+
+def test_a_plan_made_by_a_clock_that_was_ahead_is_brought_back(engine: Harness) -> None:
+    """SC-05, SC-20: no schedule sleeps until then, and no time runs a second time."""
+    scheduled_tasks(engine)
+    daily, hourly = a_schedule(engine), a_schedule(engine, "0 * * * *")
+    real = engine.now
+    engine.now = at("2027-09-21 15:30")
+    ran = {run.scheduled_for for run in fire_all(engine)}
+    assert ran == {at("2027-09-21 05:00"), at("2027-09-21 15:00")}
+    engine.now = real
+    engine.do(repair_plans, "", 100)
+    assert planned(engine, daily).instance.next_at == TOMORROW
+    assert planned(engine, hourly).instance.next_at == at("2026-09-21 15:00")
+    engine.now = at("2026-09-21 15:00")
+    (run,) = fire_all(engine)
+    assert "lastTimestamp" not in payload(engine, run)
+    assert planned(engine, hourly).instance.last_at == engine.now
+
+
+def test_plans_are_repaired_a_few_at_a_time(engine: Harness) -> None:
+    """SC-05: a server with very many schedules answers meanwhile."""
+    scheduled_tasks(engine)
+    made = [a_schedule(engine) for _ in range(5)]
+    engine.change("UPDATE schedule_instance SET next_at = NULL")
+    after: str | None = ""
+    rounds = 0
+    while after is not None:
+        after = engine.do(repair_plans, after, 2).last
+        rounds += 1
+    assert rounds == 3
+    assert [planned(engine, schedule) for schedule in made] == made

@@ -84,6 +84,7 @@ HOT = {
     (schedules, "_FIND_IN"): "schedule_instance_environment (schedule_id=? AND environment_id=?)",
     (schedules, "_BY_KEY"): "schedule_key (project_id=? AND deduplication_key=?)",
     (schedules, "_DECLARED"): "schedule_declared (project_id=?)",
+    (schedules, "_ACTIVE"): "sqlite_autoindex_schedule_instance_1 (id>?)",
     (schedules, "_LIST"): "schedule_list (project_id=?)",
     (schedules, "_BELOW"): "schedule_list (project_id=? AND id<?)",
     (versions, "_CURRENT"): "worker_version_current (environment_id=?)",

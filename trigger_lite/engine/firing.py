@@ -159,6 +159,11 @@ def _run(tx: Tx, environment: EnvironmentRow, planned: Planned, at: int) -> str:
     return known or _trigger(tx, environment, planned, at, scheduled_for=at)
 
 
+def _last_before(instance: InstanceRow, at: int) -> int | None:
+    """Return the last time that had a run; one that is not earlier was made by a clock that was ahead."""
+    return instance.last_at if instance.last_at is not None and instance.last_at < at else None
+
+
 def _trigger(
     tx: Tx, environment: EnvironmentRow, planned: Planned, at: int, *, scheduled_for: int | None
 ) -> str:
@@ -171,7 +176,7 @@ def _trigger(
         schedule_id=schedule.id,
         kind=schedule.kind,
         at=at,
-        last_at=instance.last_at,
+        last_at=_last_before(instance, at),
         timezone=schedule.timezone,
         external_id=schedule.external_id,
         upcoming=occurrences(schedule.cron, schedule.timezone).upcoming(at, UPCOMING),

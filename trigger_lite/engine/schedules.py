@@ -286,16 +286,36 @@ def _plan(tx: Tx, planned: Planned) -> Planned:
     return planned._replace(instance=new)
 
 
-def repair_plans(tx: Tx) -> list[str]:
-    """Plan what lost its plan, and nothing else (SC-05). May be repeated.
+class Repaired(msgspec.Struct, frozen=True):
+    """`last` is the last instance looked at, None when there are no more.
 
-    Returns the schedules that cannot be planned, such as one whose zone this machine does not know.
+    `unplannable` are the schedules that cannot be planned, such as one whose zone this machine does not know.
     """
-    left = []
-    for planned in schedules.list_unplanned(tx):
-        try:
-            _plan(tx, planned)
-        except Unprocessable:
-            left.append(planned.schedule.id)
-    schedules.release_left_waiting(tx)
-    return left
+
+    last: str | None
+    unplannable: list[str]
+
+
+def repair_plans(tx: Tx, after: str, count: int) -> Repaired:
+    """Plan what lost its plan, and what is planned too late for a clock that was ahead (SC-05).
+
+    Looks at `count` instances after one; begin with an empty text. May be repeated.
+    """
+    if not after:
+        schedules.release_left_waiting(tx)
+    rows = schedules.list_active(tx, after=after, count=count)
+    unplannable = [planned.schedule.id for planned in rows if not _repair(tx, planned)]
+    return Repaired(rows[-1].instance.id if len(rows) == count else None, unplannable)
+
+
+def _repair(tx: Tx, planned: Planned) -> bool:
+    """Plan the next future time unless an earlier one is planned; tell whether that could be done."""
+    schedule, instance = planned
+    try:
+        next_at = occurrences(schedule.cron, schedule.timezone).next(tx.now)
+    except Unprocessable:
+        return False
+    if instance.next_at is None or (next_at is not None and next_at < instance.next_at):
+        schedules.update_instance(tx, instance.id, {"next_at": next_at})
+        tx.emit(ScheduleChanged(instance.environment_id, schedule.id, next_at))
+    return True

@@ -55,6 +55,7 @@ class DueRow(NamedTuple):
     """An instance whose time has come; `is_queued` when the time passed while an earlier run was going on."""
 
     instance_id: str
+    schedule_id: str
     environment_id: str
     environment_type: str
     at: int
@@ -64,7 +65,7 @@ class DueRow(NamedTuple):
 _SCHEDULE = ", ".join(f"s.{name}" for name in ScheduleRow._fields)
 _INSTANCE = ", ".join(f"i.{name}" for name in InstanceRow._fields)
 _PLANNED = f"SELECT {_SCHEDULE}, {_INSTANCE} FROM schedule s JOIN schedule_instance i ON i.schedule_id = s.id"
-_DUE_COLUMNS = "SELECT i.id, i.environment_id, e.type"
+_DUE_COLUMNS = "SELECT i.id, i.schedule_id, i.environment_id, e.type"
 _JOIN_ENVIRONMENT = "FROM schedule_instance i JOIN environment e ON e.id = i.environment_id"
 
 
@@ -102,10 +103,10 @@ _NEXT_DUE = Query(
     "SELECT min(next_at) FROM schedule_instance WHERE next_at IS NOT NULL AND next_at > :after",
     lambda at: at,
 )
-_UNPLANNED = Query(
+_ACTIVE = Query(
     _PLANNED
     + """ JOIN environment e ON e.id = i.environment_id
-         WHERE s.active = 1 AND i.next_at IS NULL AND e.archived_at IS NULL ORDER BY i.id""",
+         WHERE i.id > :after AND s.active = 1 AND e.archived_at IS NULL ORDER BY i.id LIMIT :count""",
     _split,
 )
 _OCCURRENCE = Query(
@@ -207,9 +208,9 @@ def find_next_due(tx: Reader, after: int) -> int | None:
     return tx.first(_NEXT_DUE, after=after)
 
 
-def list_unplanned(tx: Reader) -> list[Planned]:
-    """Active schedules without a next time, in environments that are not archived."""
-    return tx.all(_UNPLANNED)
+def list_active(tx: Reader, *, after: str, count: int) -> list[Planned]:
+    """Active schedules of environments that are not archived, those whose instance follows another."""
+    return tx.all(_ACTIVE, after=after, count=count)
 
 
 def find_occurrence(tx: Reader, instance_id: str, at: int) -> str | None:
