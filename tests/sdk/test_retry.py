@@ -1,8 +1,9 @@
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trigger_lite import DefinitionError, Retry
+from trigger_lite import DefinitionError, Retry, task
 
 
 def test_delays_grow_by_the_factor_up_to_the_longest() -> None:
@@ -35,9 +36,20 @@ def test_chance_at_most_doubles_a_delay_and_never_exceeds_the_longest(attempt: i
         (lambda: Retry(factor=0), "factor must be more than 0"),
         (lambda: Retry(min="1x"), "'1x' is not a duration"),
         (lambda: Retry(min="2m"), "min is more than max"),
+        (lambda: Retry(out_of_memory_machine="large"), "there is no machine 'large'; did you mean 'large-"),
     ],
 )
 def test_a_wrong_setting_is_said_at_once(make: object, message: str) -> None:
     assert callable(make)
     with pytest.raises(DefinitionError, match=message):
         make()
+
+
+def test_the_machine_for_more_memory_is_announced_with_the_task() -> None:
+    """AT-14: the server decides on it, which knows where the run was."""
+
+    @task(retry=Retry(3, out_of_memory_machine="large-1x"))
+    def train() -> None: ...
+
+    assert msgspec.to_builtins(train.manifest())["retry"]["outOfMemory"] == {"machine": "large-1x"}
+    assert "outOfMemory" not in msgspec.to_builtins(Retry(3).config())
