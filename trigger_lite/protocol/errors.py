@@ -22,6 +22,8 @@
 `web/errors.py` maps the tree to HTTP. The message is one line: what was wrong, what would be right.
 """
 
+from trigger_lite.protocol.tasks import QUEUE_FULL
+
 
 class Refusal(Exception):
     """The request is refused and has changed nothing. `code` is for programs, where there is one."""
@@ -109,7 +111,7 @@ class SearchTooSlow(Unprocessable):
 class QueueFull(Unprocessable):
     """As many runs wait in a queue as may (Q-19); whoever asks again later may find room."""
 
-    code = "QUEUE_SIZE_LIMIT_EXCEEDED"
+    code = QUEUE_FULL
 
     def __init__(self, queue: str, most: int) -> None:
         super().__init__(f"The queue {queue!r} is full: no more than {most} runs may wait in it")

@@ -63,7 +63,7 @@ class PauseQueue(msgspec.Struct, frozen=True):
 
 
 class OverrideQueue(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A limit for now: runs at once, or a part of the environment's in percent; `until` is ISO 8601."""
+    """A limit for now: runs at once, or a part of the environment's in percent, until a duration or time."""
 
     type: QueueAddress = "id"
     concurrency_limit: Annotated[int, Meta(ge=0, le=MOST_CONCURRENCY)] | None = None

@@ -16,6 +16,8 @@ MAX_KEY_BYTES: Final = 2_048
 """What an index of PostgreSQL holds beside a task's id."""
 MAX_DEBOUNCE_KEY: Final = 512
 MAX_TASK_ID: Final = 256
+QUEUE_FULL: Final = "QUEUE_SIZE_LIMIT_EXCEEDED"
+"""What a refusal is called when as many runs wait in a queue as may (Q-19)."""
 NO_MAX_DURATION: Final = 2_147_483_647
 MIN_MAX_DURATION: Final = 5
 

@@ -1,5 +1,6 @@
 """Queues: list, retrieve, pause, resume, override and reset their limits (management-api 9.4)."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -20,6 +21,7 @@ from trigger_lite.engine.queue_limits import (
 )
 from trigger_lite.engine.queues import set_paused
 from trigger_lite.engine.rates import key_rate_of, rate_of
+from trigger_lite.protocol.durations import parse_duration_ms
 from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.queues import (
     OverrideQueue,
@@ -31,7 +33,7 @@ from trigger_lite.protocol.queues import (
     QueuePagination,
     ResetQueue,
 )
-from trigger_lite.protocol.times import iso, parse_iso_ms
+from trigger_lite.protocol.times import LAST_DATE_MS, iso, parse_iso_ms
 from trigger_lite.store.queue_lists import count_queues
 from trigger_lite.store.queues import QueueRow
 from trigger_lite.store.transaction import Reader, Tx
@@ -91,10 +93,9 @@ async def override(request: Request) -> Response:
     services = services_of(request)
     environment = environment_of(request, services.keys)
     body = await read_message(request, _override_decoder, limit=MAX_BODY)
-    ends_at = None if body.until is None else parse_iso_ms(body.until)
-    if body.until is not None and ends_at is None:
-        raise BadRequest(f"until is {body.until!r}, but must be a time such as 2026-11-22T21:09:17Z")
-    wanted = Override(limit=body.concurrency_limit, percent=body.percent, by="api", ends_at=ends_at)
+    wanted = Override(
+        limit=body.concurrency_limit, percent=body.percent, by="api", ends_at=_ends_at(body.until)
+    )
     state = await services.store.write(
         _changed, override_limit, environment.id, _ref(request, body.type), wanted
     )
@@ -108,6 +109,17 @@ async def reset(request: Request) -> Response:
     body = await read_message(request, _reset_decoder, limit=MAX_BODY)
     state = await services.store.write(_changed, reset_limit, environment.id, _ref(request, body.type))
     return reply(queue_item(state))
+
+
+def _ends_at(until: str | None) -> int | None:
+    """Return when an override ends (Unix ms), for a time or a duration from now."""
+    if until is None:
+        return None
+    duration = parse_duration_ms(until)
+    ends_at = parse_iso_ms(until) if duration is None else time.time_ns() // 1_000_000 + duration
+    if ends_at is None or ends_at > LAST_DATE_MS:
+        raise BadRequest(f'until {until!r} is neither a duration such as "1h30m" nor an ISO-8601 date')
+    return ends_at
 
 
 def _pause(tx: Tx, environment_id: str, ref: QueueRef, paused: bool) -> QueueRow:
