@@ -164,3 +164,57 @@ async def test_a_wake_of_an_unknown_loop_is_harmless(clock: Clock) -> None:
     clock.wake("nobody")
     clock.start([])
     clock.wake("nobody", soon())
+
+
+# ---- the machine's clock is set -----------------------------------------------------------------------
+
+
+class MachineClock:
+    """The machine's clock, which may be set."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.mark.parametrize("jump", [3_600.0, -3_600.0])
+async def test_a_clock_that_was_set_calls_every_loop_to_look_anew(
+    caplog: pytest.LogCaptureFixture, jump: float
+) -> None:
+    """ST-04: what is due by the new time starts, and no loop sleeps for the hour that comes again."""
+    machine = MachineClock()
+    clock = Clock(watch_seconds=0.02, now=machine)
+    idle, busy = Ticks(name="idle"), Ticks(name="busy")
+    busy.gate = asyncio.Event()
+    clock.start([idle.loop, busy.loop])
+    try:
+        await idle.reach(1)
+        await busy.reach(1)
+        machine.ahead = jump
+        await idle.reach(2)
+        busy.gate.set()
+        await busy.reach(2)
+        idle.answer = int((machine() + 0.02) * 1000)
+        clock.wake("idle")
+        await idle.reach(4)
+    finally:
+        clock.stop()
+    assert caplog.text.count("clock was set") == 1
+    assert f"set {'ahead' if jump > 0 else 'back'} by 3600 s" in caplog.text
+
+
+async def test_a_clock_that_is_only_nudged_calls_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    machine = MachineClock()
+    clock = Clock(watch_seconds=0.001, now=machine)
+    ticks, other = Ticks(), Ticks(name="other", at_most_seconds=0.02)
+    clock.start([ticks.loop, other.loop])
+    try:
+        for _ in range(3):
+            machine.ahead += 1.0
+            await other.reach(other.count + 2)
+    finally:
+        clock.stop()
+    assert ticks.count == 1
+    assert caplog.text == ""

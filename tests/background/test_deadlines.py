@@ -127,3 +127,14 @@ def test_the_next_lapse_is_the_soonest(deadlines: Deadlines, watch: Watch) -> No
     watch.seconds += 100
     assert 0 < (deadlines.next_lapse_ms() or 0) / 1000 - time.time() < 1
     assert deadlines.shortest_seconds == 10
+
+
+def test_a_database_that_did_not_answer_is_nobodys_silence(deadlines: Deadlines, watch: Watch) -> None:
+    """HB-08: full fresh times; a cancel is finished in its own time all the same (HB-05)."""
+    deadlines.follow(_moved(X.EXECUTING, 3, "executing"))
+    deadlines.follow(_moved(X.PENDING_CANCEL, 3, "canceling"))
+    watch.seconds += 100
+    deadlines.renew_all()
+    assert deadlines.lapsed() == [("canceling", 3)]
+    watch.seconds += 60
+    assert sorted(deadlines.lapsed()) == [("canceling", 3), ("executing", 3)]

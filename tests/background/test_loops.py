@@ -8,7 +8,7 @@ import pytest
 
 from tests.background.conftest import Room
 from trigger_lite.background.deadlines import Deadlines
-from trigger_lite.background.loops import AT_ONCE, REQUEST_KEY_LIFE_MS, loop_table
+from trigger_lite.background.loops import AT_ONCE, REQUEST_KEY_LIFE_MS, clock_loop, loop_table
 from trigger_lite.config import Settings
 from trigger_lite.engine.recovery import recover
 from trigger_lite.protocol.statuses import ExecutionStatus as X
@@ -136,3 +136,23 @@ async def test_the_dispatch_loop_looks_for_work_of_every_connected_environment(
     await room.store.write(lambda tx: tx.all(Query("UPDATE lane SET head_score = 1 RETURNING id", str)))
     assert await ticks["dispatch"]() is None
     assert (await worker.receive()).id == run_id
+
+
+async def test_a_run_that_came_while_the_clock_was_ahead_starts_when_it_is_set_back(room: Room) -> None:
+    """TR-14: nobody waits for an hour to come again."""
+    worker = room.connect(await room.register(), credits=0)
+    run_id = await room.trigger()
+    await room.settle()
+    sql = "UPDATE run SET score = score + :ms, updated_at = updated_at + :ms RETURNING id"
+    await room.store.write(lambda tx: tx.all(Query(sql, str), ms=3_600_000))
+    await room.store.write(
+        lambda tx: tx.all(
+            Query("UPDATE lane SET head_score = head_score + :ms RETURNING id", str), ms=3_600_000
+        )
+    )
+    worker.credits = 1
+    tick = clock_loop(room.store).tick
+    due = await tick()
+    assert due is not None and due <= _now()
+    assert (await worker.receive()).id == run_id
+    assert await tick() is None

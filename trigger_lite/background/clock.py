@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -140,7 +140,7 @@ class Clock:
         self._scheduler.add_job(
             self._begin,
             "date",
-            run_date=datetime.fromtimestamp(max(at, self._now()), UTC),
+            run_date=datetime.now(UTC) + timedelta(seconds=max(0.0, at - self._now())),
             id=name,
             args=(name,),
             max_instances=1,

@@ -25,6 +25,11 @@ class Outage:
     def is_stalled(self) -> bool:
         return self._stalled_at is not None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is any trouble that has not ended."""
+        return self._stalled_at is not None or bool(self._said)
+
     def failed(self, count: int, error: BaseException) -> None:
         """The database refused so many changes; the error is said when it is new, and every minute."""
         self._refused += count
@@ -42,9 +47,10 @@ class Outage:
                 "the %s database has taken no change for %.1f s; new work is refused", self._area, seconds
             )
 
-    def works(self) -> bool:
-        """The database took changes; tells whether that is news."""
-        if self._stalled_at is None and not self._said:
+    def works(self, *, has_changed: bool) -> bool:
+        """A commit succeeded, one that changed something or not; tells whether that ends an outage."""
+        if not has_changed and self._said:
+            self._stalled_at = None
             return False
         stalled = f" after {self._clock() - self._stalled_at:.1f} s" if self._stalled_at is not None else ""
         refused = f"; {self._refused} were refused meanwhile" if self._refused else ""

@@ -54,26 +54,34 @@ class Reader:
 
 
 class Tx(Reader):
-    """One function's part of a grouped commit: all of it is kept, or none."""
+    """One function's part of a grouped commit: all of it is kept, or none.
+
+    `has_changed` when it may have changed anything: a database that only reads commits the rest, too.
+    """
 
     def __init__(self, connection: Connection, dialect: Dialect, now: int, ids: IdSource) -> None:
         super().__init__(connection, dialect, now)
         self._ids = ids
         self.events: list[object] = []
+        self.has_changed = False
 
     def run(self, query: Query[Any], **parameters: Any) -> int:
         """Execute a statement and return how many rows it changed."""
+        self.has_changed = True
         return self._connection.execute(query.sql(self.dialect), parameters).rowcount
 
     def run_many(self, query: Query[Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute one statement for many rows."""
+        self.has_changed = True
         self._connection.executemany(query.sql(self.dialect), rows)
 
     def insert(self, insert: Insert, row: Sequence[Any]) -> None:
         """Add one row, its values in the order of the insert's columns."""
+        self.has_changed = True
         self._connection.execute(insert.sql(self.dialect), row)
 
     def insert_many(self, insert: Insert, rows: Sequence[Sequence[Any]]) -> None:
+        self.has_changed = True
         self._connection.executemany(insert.sql(self.dialect), rows)
 
     def new_id(self, prefix: str) -> str:

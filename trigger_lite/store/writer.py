@@ -30,7 +30,7 @@ MAX_GROUP: Final = 256
 class Work:
     """One function to run, and where its result goes; `seconds` is how long its commit took, all in all."""
 
-    __slots__ = ("args", "error", "events", "fn", "future", "result", "seconds")
+    __slots__ = ("args", "error", "events", "fn", "future", "has_changed", "result", "seconds")
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], future: "asyncio.Future[Any]") -> None:
         self.fn = fn
@@ -39,6 +39,7 @@ class Work:
         self.result: Any = None
         self.error: BaseException | None = None
         self.events: list[object] = []
+        self.has_changed = False
         self.seconds = 0.0
 
 
@@ -223,7 +224,7 @@ class Writer:
             self._undo(connection, error)
             work.error = error
         else:
-            work.events = tx.events
+            work.events, work.has_changed = tx.events, tx.has_changed
         connection.execute("RELEASE SAVEPOINT work", {})
 
     def _undo(self, connection: Connection, error: Exception) -> None:
@@ -246,7 +247,9 @@ class Writer:
     def _deliver(self, group: list[Work], failure: BaseException | None) -> None:
         if failure is not None:
             self._outage.failed(len(group), failure)
-        elif self._outage.works():
+        elif self._outage.is_known and self._outage.works(
+            has_changed=any(work.has_changed for work in group)
+        ):
             self._reopened()
         self._waiting -= len(group)
         if self._waiting < self._limit:

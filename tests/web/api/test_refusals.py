@@ -224,15 +224,15 @@ async def test_health_needs_no_key(api: Api) -> None:
 
 
 def _stopped_clock(_api: Api) -> Callable[[], Any]:
-    return readiness([_api.services.store], Clock())
+    return readiness(_api.services.store, _api.services.telemetry, Clock())
 
 
 async def test_a_server_whose_clock_stands_is_not_ready(api: Api, tmp_path: Any) -> None:
-    assert await readiness([api.services.store], Clock())() == "The server is stopping"
+    assert await readiness(api.services.store, api.services.telemetry, Clock())() == "The server is stopping"
     clock = Clock()
     clock.start([])
     try:
-        assert await readiness([api.services.store], clock)() is None
+        assert await readiness(api.services.store, api.services.telemetry, clock)() is None
     finally:
         clock.stop()
 
