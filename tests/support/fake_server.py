@@ -60,6 +60,8 @@ class FakeServer:
         """Whether messages with a number are acknowledged as they come."""
         self.answer: Callable[[Any], Ack | Refused] = lambda message: Ack(message.seq)
         self.current: Callable[[Hello], list[CurrentRun]] = _all_current
+        self.routes: Callable[[str, str, bytes], tuple[int, Any] | None] = lambda method, path, body: None
+        """Answers a request, or None for those of every worker."""
         self.register_status = 200
         self.known_versions: set[str] | None = None
         """Versions that may say Hello; None for all."""
@@ -147,6 +149,10 @@ class FakeServer:
                 self._news.clear()
                 await self._news.wait()
 
+    def heard(self) -> None:
+        """Have whoever waits for something look again."""
+        self._news.set()
+
     async def completion_of(self, run: Run) -> Complete:
         """Wait for the run's end."""
         return await self.expect(Complete, lambda message: message.run == run.execution.run.id)
@@ -162,6 +168,9 @@ class FakeServer:
         """Answer one plain request."""
         if key != KEY:
             return 401, {"error": "Invalid or Missing API key"}
+        answer = self.routes(method, path, body)
+        if answer is not None:
+            return answer
         if path.endswith("/whoami"):
             return 200, {
                 "id": "env_1",

@@ -1,7 +1,6 @@
 """The run that this code belongs to."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         RunInfo,
         TaskInfo,
     )
+    from trigger_lite.protocol.machines import Machine
     from trigger_lite.sdk.channel import RunChannel
     from trigger_lite.sdk.lifecycle import Lifecycle
 
@@ -89,11 +89,9 @@ class RunWaits:
         """Wait in here; raises ConcurrentWait while another wait goes on (WP-11)."""
         if not self._one.acquire(blocking=False):
             raise ConcurrentWait("this run waits already: wait for one thing after the other")
-        began = time.monotonic()
         try:
             yield
         finally:
-            self.seconds += time.monotonic() - began
             self._one.release()
 
 
@@ -162,6 +160,15 @@ class Ctx:
         'dev'
         """
         return self._execution.environment
+
+    @property
+    def machine(self) -> "Machine":
+        """What the run may use: `name` ("small-1x"), `cpu` cores and `memory` in GB.
+
+        >>> ctx.machine.name
+        'small-1x'
+        """
+        return self._execution.machine
 
     @property
     def metadata(self) -> RunMetadata:

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from trigger_lite.sdk.context import Ctx, find_context
-from trigger_lite.sdk.errors import ApiError, ConnectionFailed, OutsideRun, RunCanceled
+from trigger_lite.sdk.errors import ApiError, ConnectionFailed, OutsideRun, ParkedMemoryFull
 
 if TYPE_CHECKING:
     from trigger_lite.sdk.channel import Awaited
@@ -28,32 +28,41 @@ def wait_in_run(context: Ctx, awaited: "Awaited") -> None:
     Raises ConcurrentWait while it waits for something else (WP-11), RunCanceled once it is cancelled,
     ParkedMemoryFull when its worker cannot keep it that long, and what asking the server raises.
     """
+    from trigger_lite.sdk.lifecycle import cancel_error, resumed, waiting
+
     with context.waits.one():
+        waiting(context)
+        refused: Exception | None = None
         try:
-            context.channel.wait(awaited)
-        except (ApiError, ConnectionFailed) as error:
-            if context.canceled:  # the server says no because of it
-                raise canceled(context) from error
-            raise
-    if context.canceled:
-        raise canceled(context)
+            _wait(context, awaited)
+        except (ApiError, ConnectionFailed, ParkedMemoryFull) as error:
+            refused = error
+        if context.canceled:  # a server that refuses does so because of it
+            raise cancel_error(context) from refused
+        resumed(context)
+    if refused is not None:
+        raise refused
+    if not awaited.is_over:
+        raise OutsideRun("the attempt that began this wait is over")
+
+
+def _wait(context: Ctx, awaited: "Awaited") -> None:
+    began = time.monotonic()
+    try:
+        context.channel.wait(awaited)
+    finally:
+        context.waits.seconds += time.monotonic() - began
 
 
 def sleep_in_run(context: Ctx, seconds: float) -> None:
     """Sleep; raises RunCanceled as soon as the run is cancelled."""
+    from trigger_lite.sdk.lifecycle import cancel_error
+
     world = context.channel.world
     if world is not None:
         world.now += seconds
     elif context.channel.canceled.wait(seconds):
-        raise canceled(context)
-
-
-def canceled(context: Ctx) -> RunCanceled:
-    """Return what ends a wait of a run that was cancelled."""
-    from trigger_lite.protocol.run_errors import StringError
-
-    reason = StringError("it was cancelled while it waited")
-    return RunCanceled(context.run.id, task=context.task.id, status="CANCELED", error=reason)
+        raise cancel_error(context)
 
 
 def until_canceled(context: Ctx) -> "KeepTrying":

@@ -10,6 +10,7 @@ import msgspec
 from trigger_lite.protocol.execution import Completion, Usage
 from trigger_lite.protocol.run_errors import ErrorCode, InternalError, RunError, api_error
 from trigger_lite.protocol.tasks import MIN_MAX_DURATION, NO_MAX_DURATION
+from trigger_lite.protocol.waitpoints import CompletedWaitpoint
 from trigger_lite.protocol.worker import LogLine, LogSource
 from trigger_lite.worker.child_process import ChildProcess
 from trigger_lite.worker.crew import Crew
@@ -23,11 +24,16 @@ from trigger_lite.worker.messages import (
     Finished,
     FromChild,
     MetadataChanged,
+    Park,
+    Parked,
+    Resolved,
     Said,
     TagsAdded,
+    Unpark,
 )
 from trigger_lite.worker.outbox import Outbox
 from trigger_lite.worker.output import AttemptOutput
+from trigger_lite.worker.parking import Parking
 from trigger_lite.worker.settings import WorkerSettings
 
 STOPPED = InternalError(ErrorCode.TASK_PROCESS_SIGTERM, "The worker was stopped before the run finished")
@@ -36,7 +42,7 @@ STOPPED = InternalError(ErrorCode.TASK_PROCESS_SIGTERM, "The worker was stopped 
 class Attempts:
     """Everything between handing a run to a child and telling the server how it ended.
 
-    `ended` is called with each attempt that is over and how long it took, before it is reported.
+    `ended` is called with each attempt that is over and how long it ran, waits aside, before it is reported.
     """
 
     def __init__(
@@ -57,7 +63,9 @@ class Attempts:
         self._logs = LogShipping(outbox)
         self._is_reading = True
         self.crew = Crew(settings, self)
+        self._parking = Parking(settings.parked_memory)
         self.on_child_ready: Callable[[], None] = lambda: None
+        self.on_seats_changed: Callable[[], None] = lambda: None
 
     def begin(self, held: HeldRun, child: ChildProcess) -> None:
         """Start the run's code in this child."""
@@ -65,13 +73,12 @@ class Attempts:
         held.child = child
         held.begun_at = self._loop.time()
         held.output = None
+        held.waited = 0.0
         child.run = held
-        child.begin(Begin(held.execution, held.env))
+        child.send(Begin(held.execution, held.env))
         self._outbox.start(held.id, held.start_snapshot)
         held.snapshot = held.started_snapshot
-        limit = held.execution.run.max_duration
-        if limit is not None and 0 < limit < NO_MAX_DURATION:
-            held.timer = self._loop.call_later(max(limit, MIN_MAX_DURATION), self._over_time, held)
+        self._limit_time(held)
         self._observer.notice(RunStarted(held.id, held.task, held.attempt))
 
     def cancel(self, held: HeldRun) -> None:
@@ -91,6 +98,8 @@ class Attempts:
     def abandon(self, held: HeldRun) -> None:
         """End a running attempt at once and report nothing."""
         held.cancel_timer()
+        self._count_wait(held)
+        self.crew.allow(self._parking.free_seats)
         child, held.child = held.child, None
         if child is not None:
             self.crew.discard(child)
@@ -99,8 +108,16 @@ class Attempts:
         """Tell the server how the run's attempt ended, after all it printed."""
         self._logs.flush()
         held.stage = Stage.REPORTED
+        held.completion = completion
         held.retry_delay_ms = completion.retry.delay if completion.retry else 0
         held.complete_seq = self._outbox.complete(held.id, held.snapshot, completion)
+
+    def report_again(self, held: HeldRun) -> None:
+        """Tell it under the newest snapshot: the one it was told under was already history."""
+        held.cancel_timer()
+        self._outbox.settle(held.complete_seq)
+        if held.completion is not None:
+            self.report(held, held.completion)
 
     def report_canceled(self, held: HeldRun) -> None:
         """Confirm the cancellation of a run that is in no child."""
@@ -130,6 +147,67 @@ class Attempts:
         """Post the lines collected so far."""
         self._logs.flush()
 
+    # ---- waits ----
+
+    @property
+    def free_seats(self) -> int:
+        """How many runs in children wait and leave their seat to others."""
+        return self._parking.free_seats
+
+    def started(self, held: HeldRun) -> None:
+        """The server knows that the attempt has begun, so it may wait now."""
+        held.is_started = True
+        wish, held.wish = held.wish, None
+        if wish is not None and held.child is not None:
+            self._park(held, wish)
+
+    def resolve(self, held: HeldRun, waitpoints: list[CompletedWaitpoint]) -> None:
+        """Tell the run's code what ended its wait."""
+        if held.child is not None:
+            held.child.send(Resolved(waitpoints))
+
+    def _park(self, held: HeldRun, park: Park) -> None:
+        if not held.is_started:
+            held.wish = park
+            return
+        assert held.child is not None
+        problem = self._parking.problem(park)
+        held.child.send(Parked(problem))
+        if problem is not None:
+            return
+        held.has_waited = True
+        held.parked_at = self._loop.time()
+        self._parking.add(held.id, park)
+        if not held.is_ending:
+            held.cancel_timer()
+        self._seats_changed()
+
+    def _unpark(self, held: HeldRun) -> None:
+        held.wish = None
+        if held.parked_at is None:
+            return
+        self._count_wait(held)
+        if not held.is_ending:
+            self._limit_time(held)
+        self._seats_changed()
+
+    def _count_wait(self, held: HeldRun) -> None:
+        if held.parked_at is not None:
+            held.waited += self._loop.time() - held.parked_at
+            held.parked_at = None
+        self._parking.remove(held.id)
+
+    def _seats_changed(self) -> None:
+        self.crew.allow(self._parking.free_seats)
+        self.on_seats_changed()
+
+    def _limit_time(self, held: HeldRun) -> None:
+        """Have the attempt ended after its maximum duration, of which its waits are no part (AT-26)."""
+        limit = held.execution.run.max_duration
+        if limit is not None and 0 < limit < NO_MAX_DURATION:
+            left = max(limit, MIN_MAX_DURATION) - held.active_seconds(self._loop.time())
+            held.timer = self._loop.call_later(max(left, 0.0), self._over_time, held)
+
     # ---- what children do ----
 
     def child_sent(self, child: ChildProcess, message: FromChild) -> None:
@@ -147,6 +225,10 @@ class Attempts:
                 self.check_backlog()
             case TagsAdded():
                 self._outbox.tags(held.id, message.tags)
+            case Park():
+                self._park(held, message)
+            case Unpark():
+                self._unpark(held)
 
     def child_printed(self, child: ChildProcess, source: LogSource, chunk: bytes) -> None:
         """Take bytes of a child's stdout or stderr."""
@@ -186,17 +268,18 @@ class Attempts:
 
     def _end(self, held: HeldRun, completion: Completion) -> None:
         held.cancel_timer()
-        held.child = None
+        held.child = held.wish = None
+        self._count_wait(held)
+        self.crew.allow(self._parking.free_seats)
         if held.output is not None:
             self._ship(held, held.output.close(at=_now_ms()))
-        seconds = self._loop.time() - held.begun_at
+        now = self._loop.time()
         completion = self._as_reported(held, completion)
-        self._observer.notice(
-            RunFinished(held.id, held.task, held.attempt, seconds, _one_line(completion.error))
-        )
+        error = _one_line(completion.error)
+        self._observer.notice(RunFinished(held.id, held.task, held.attempt, now - held.begun_at, error))
         # Stage first: what follows may hand out children and look at who is running.
         held.stage = Stage.REPORTED
-        self._ended(held, seconds)
+        self._ended(held, held.active_seconds(now))
         self.report(held, completion)
 
     def _as_reported(self, held: HeldRun, completion: Completion) -> Completion:
@@ -211,8 +294,8 @@ class Attempts:
         return msgspec.structs.replace(failed, flushed_metadata=completion.flushed_metadata)
 
     def _failed(self, held: HeldRun, error: InternalError) -> Completion:
-        begun = held.begun_at if held.stage is Stage.RUNNING else self._loop.time()
-        usage = Usage(round((self._loop.time() - begun) * 1000))
+        seconds = held.active_seconds(self._loop.time()) if held.stage is Stage.RUNNING else 0.0
+        usage = Usage(round(seconds * 1000))
         return Completion(ok=False, id=held.id, error=error, usage=usage, task_identifier=held.task)
 
     def _over_time(self, held: HeldRun) -> None:

@@ -24,6 +24,7 @@ from trigger_lite.protocol.run_errors import ErrorCode, InternalError
 from trigger_lite.protocol.worker import LogLevel
 from trigger_lite.sdk.attempt import run_attempt
 from trigger_lite.sdk.cancellation import Cancellation
+from trigger_lite.sdk.channel import Awaited
 from trigger_lite.sdk.decision import AttemptSettings
 from trigger_lite.sdk.task import Task
 from trigger_lite.worker.capture import capture_logging
@@ -37,6 +38,7 @@ from trigger_lite.worker.messages import (
     Said,
     TagsAdded,
 )
+from trigger_lite.worker.waits import AttemptWaits, Bell, decoder
 
 FindTask = Callable[[str], Task[..., Any] | None]
 
@@ -49,8 +51,10 @@ class ChildChannel:
     """Implements `sdk.channel.RunChannel` over the socket to the parent; one for each attempt."""
 
     def __init__(self, child: "Child") -> None:
+        self.world = None
         self._child = child
         self._canceled = Cancellation()
+        self._waits = child.begin_waits()
 
     @property
     def canceled(self) -> Cancellation:
@@ -76,6 +80,15 @@ class ChildChannel:
     def tags(self, tags: Sequence[str]) -> None:
         self._child.send(TagsAdded(list(tags)))
 
+    def wait(self, awaited: Awaited) -> None:
+        self._waits.wait(awaited)
+        if self._child.is_canceled:
+            self._canceled.wait()  # another thread is about to set it
+
+    def close(self) -> None:
+        """The attempt is over: whatever of it still waits, in a thread left behind, ends."""
+        self._waits.close()
+
 
 @dataclass(frozen=True, slots=True)
 class ChildDuty:
@@ -93,12 +106,12 @@ class Child:
         self._frames = BlockingFrames(sock)
         self._duty = duty
         self._encoder = msgspec.msgpack.Encoder(enc_hook=repr)
-        self._decoder = msgspec.msgpack.Decoder(Begin)
         self._sending = threading.Lock()
         self._channel: ChildChannel | None = None
         self._terminated = False
         # Stays set: after a cancelled run the child gets no other. The signal may come before its run does.
-        self._canceled = False
+        self.is_canceled = False
+        self._bell = Bell()
         # A descriptor, not a path: it leads back even when the folder was moved or removed.
         self._home = os.open(".", os.O_RDONLY)
 
@@ -123,7 +136,9 @@ class Child:
         signal.signal(signal.SIGTERM, self._on_terminate)
         capture_logging(self.said)
         while (frame := self._frames.receive()) is not None:
-            begin = self._decoder.decode(frame)
+            begin = decoder.decode(frame)
+            if not isinstance(begin, Begin):
+                continue  # for a wait that is no more
             completion = self._attempt(begin)
             self._flush()
             if self._terminated:
@@ -144,6 +159,10 @@ class Child:
         with self._sending:
             self._frames.send(body)
 
+    def begin_waits(self) -> AttemptWaits:
+        """Return what the waits of one attempt go through."""
+        return AttemptWaits(self._frames, self._bell, send=self.send, is_canceled=lambda: self.is_canceled)
+
     def said(self, level: LogLevel, at: int, message: str, attributes: dict[str, Any] | None) -> None:
         """Pass on one log line."""
         self.send(Said(level, at, message, attributes))
@@ -157,17 +176,19 @@ class Child:
         if self._duty.enforce_memory:
             _limit_memory(execution.machine.memory)
         self._channel = channel = ChildChannel(self)
-        if self._canceled:
+        if self.is_canceled:
             channel.canceled.set()
         try:
             return run_attempt(task, execution, channel, settings=self._duty.settings)
         finally:
             self._channel = None
+            channel.close()
             _restore_environment(before)
             os.fchdir(self._home)
 
     def _on_cancel(self, number: int, frame: object) -> None:
-        self._canceled = True
+        self.is_canceled = True
+        self._bell.ring()
         channel = self._channel
         if channel is not None:
             # In a thread: this handler may have interrupted code that holds the event's lock.

@@ -13,7 +13,7 @@ import msgspec
 from trigger_lite.protocol.worker import LogSource
 from trigger_lite.worker.frames import frame_of, split_frames
 from trigger_lite.worker.held import HeldRun
-from trigger_lite.worker.messages import Begin, FromChild
+from trigger_lite.worker.messages import FromChild, ToChild
 
 if TYPE_CHECKING:
     from trigger_lite.worker.template_process import TemplateProcess
@@ -72,9 +72,11 @@ class ChildProcess:
         if reading:
             self.resume_reading()
 
-    def begin(self, begin: Begin) -> None:
-        """Hand the child its next run."""
-        data = frame_of(self._encoder.encode(begin))
+    def send(self, packet: ToChild) -> None:
+        """Tell the child something, such as its next run; one that is gone is not told."""
+        if not self._is_connected:
+            return
+        data = frame_of(self._encoder.encode(packet))
         if not self._unsent:
             try:
                 sent = self._control.send(data)

@@ -29,7 +29,7 @@ class CrewListener(ChildListener, Protocol):
 
 
 class Crew:
-    """Keeps one child ready, and up to `concurrency` of them while there is work."""
+    """Keeps one child ready, and up to `concurrency` of them while there is work, parked ones aside."""
 
     def __init__(self, settings: WorkerSettings, listener: CrewListener) -> None:
         self._loop = asyncio.get_running_loop()
@@ -41,6 +41,7 @@ class Crew:
         self._idle: list[ChildProcess] = []
         self._last_number = 0
         self._wanted = 0
+        self._extra = 0
         self._is_reading = True
         self._trimming: asyncio.TimerHandle | None = None
         self._refilling: asyncio.TimerHandle | None = None
@@ -75,6 +76,11 @@ class Crew:
         if runs or self._wanted:
             self._wanted = runs
             self._refill()
+
+    def allow(self, extra: int) -> None:
+        """So many children more than `concurrency` may live: as many wait and do nothing."""
+        self._extra = extra
+        self._refill()
 
     def give_back(self, child: ChildProcess) -> None:
         """The child is free again."""
@@ -158,7 +164,7 @@ class Crew:
         alive = sum(not child.is_dismissed for child in self._children.values())
         starting = self.starting
         missing = max(self._wanted, 1) - len(self._idle) - starting
-        for _ in range(min(missing, self._settings.concurrency - alive)):
+        for _ in range(min(missing, self._settings.concurrency + self._extra - alive)):
             self._last_number += 1
             child = ChildProcess(self._last_number, template, self._listener, reading=self._is_reading)
             self._children[child.number] = child

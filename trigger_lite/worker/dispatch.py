@@ -14,6 +14,7 @@ from trigger_lite.protocol.worker import (
     Credits,
     CurrentRun,
     Leave,
+    Moved,
     Refused,
     Retry,
     Run,
@@ -30,6 +31,8 @@ from trigger_lite.worker.settings import WorkerSettings
 
 OLDEST_BEGIN_SECONDS: Final = 30.0
 """A run pushed longer ago than this is not begun: the server may have given it to another."""
+LATE_STEP_SECONDS: Final = 5.0
+"""How long a run whose end was refused is kept, when it may have been in the middle of a wait."""
 
 
 class Dispatch:
@@ -50,6 +53,7 @@ class Dispatch:
         self._quiet = asyncio.Event()
         self._quiet.set()
         attempts.on_child_ready = self.assign
+        attempts.on_seats_changed = self._seats_changed
 
     # ---- what the connection asks and says ----
 
@@ -89,6 +93,8 @@ class Dispatch:
                     held = self._runs.get(message.run)
                     if held is not None:
                         self._leave(held)
+                case Moved():
+                    self._moved(message)
         self.assign()
 
     def top_up(self) -> None:
@@ -97,7 +103,7 @@ class Dispatch:
             return
         children = self._settings.concurrency
         target = children + children * self._lengths.ahead_per_child()
-        count = target - self._running - len(self._ready) - self._granted
+        count = target - self._busy - len(self._ready) - self._granted
         if count > 0:
             self._granted += count
             self._outbox.say(Credits(count))
@@ -111,9 +117,10 @@ class Dispatch:
             if self._is_too_old(self._ready[0]):
                 self._hand_back(self._ready.popleft())
                 continue
-            child = crew.take()
+            seats = self._settings.concurrency - self._busy
+            child = crew.take() if seats > 0 else None
             if child is None:
-                crew.want(len(self._ready))
+                crew.want(min(len(self._ready), max(seats, 0)))
                 self._watch_waiting()
                 return
             held = self._ready.popleft()
@@ -162,6 +169,15 @@ class Dispatch:
         """How many runs are in children."""
         return self._running
 
+    @property
+    def _busy(self) -> int:
+        """How many seats are taken: runs that wait leave theirs."""
+        return self._running - self._attempts.free_seats
+
+    def _seats_changed(self) -> None:
+        self._outbox.wake()
+        self.assign()
+
     # ---- messages ----
 
     def _pushed(self, run: Run) -> None:
@@ -181,10 +197,12 @@ class Dispatch:
         message = self._outbox.settle(ack.seq)
         if message is None:
             return
+        held = self._runs.get(message.run)
         if message.kind is not Complete:
             self._attempts.check_backlog()
+            if message.kind is Start and held is not None:
+                self._attempts.started(held)
             return
-        held = self._runs.get(message.run)
         if held is None or held.complete_seq != ack.seq:
             return
         if ack.retry is not None:
@@ -198,8 +216,24 @@ class Dispatch:
         if message is None or held is None:
             return
         is_last_word = message.kind is Complete and held.complete_seq == refused.seq
-        if message.kind is Start or is_last_word:
+        if is_last_word and held.has_waited:
+            # Ended in the middle of a wait: the server may be a step ahead, and is about to say so.
+            held.timer = self._loop.call_later(LATE_STEP_SECONDS, self._leave, held)
+        elif message.kind is Start or is_last_word:
             self._leave(held)
+
+    def _moved(self, moved: Moved) -> None:
+        """Follow a step of a wait; what was known before is ignored (worker-protocol 6.5)."""
+        held = self._runs.get(moved.run)
+        if held is None or moved.snapshot <= held.snapshot:
+            return
+        if held.stage is Stage.RUNNING:
+            held.move_to(moved.snapshot, moved.execution_status)
+            if moved.execution_status is ExecutionStatus.EXECUTING:
+                self._attempts.resolve(held, moved.waitpoints)
+        elif held.stage is Stage.REPORTED:
+            held.move_to(moved.snapshot, moved.execution_status)
+            self._attempts.report_again(held)
 
     def _cancel(self, run: str, snapshot: str) -> None:
         held = self._runs.get(run)
@@ -247,6 +281,8 @@ class Dispatch:
             if held.stage is Stage.WAITING and not held.is_retry:
                 held.received_at = self._loop.time()
                 self._ready.append(held)
+        elif held.has_waited_till(known):
+            return  # a Moved says the rest
         elif held.stage is Stage.REPORTED and known.execution_status in EXECUTING:
             self._follow(held, known)
         else:

@@ -82,6 +82,10 @@ class BlockingFrames:
             os.set_inheritable(fd, False)
             self.fds.append(fd)
 
+    def fileno(self) -> int:
+        """Return the descriptor of the socket, to wait for the other end with."""
+        return self._sock.fileno()
+
     @property
     def has_ready(self) -> bool:
         """Whether a frame can be had without waiting."""

@@ -2,8 +2,8 @@
 
 parent ── Prepare, Fork, Signal, Retire ──▶ template    (one per version of the user's code)
 parent ◀─ Importing, Index, Forked, Exited, NotForked ── template
-parent ── Begin ──▶ child                               (one run at a time)
-parent ◀─ Said, MetadataChanged, TagsAdded, Finished ── child
+parent ── Begin, Parked, Resolved ──▶ child             (one run at a time)
+parent ◀─ Said, MetadataChanged, TagsAdded, Park, Unpark, Finished ── child
 """
 
 import signal
@@ -14,6 +14,7 @@ import msgspec
 from trigger_lite.protocol.execution import Completion, Execution
 from trigger_lite.protocol.manifest import TaskManifest
 from trigger_lite.protocol.metadata import Operation
+from trigger_lite.protocol.waitpoints import CompletedWaitpoint
 from trigger_lite.protocol.worker import LogLevel
 from trigger_lite.worker.events import DuplicateTask, ImportFailed
 from trigger_lite.worker.settings import StartMethod
@@ -111,6 +112,21 @@ class Begin(Packet, frozen=True):
     env: dict[str, str]
 
 
+class Parked(Packet, frozen=True):
+    """The answer to Park: the run may ask the server to let it wait, or why not."""
+
+    problem: str | None
+
+
+class Resolved(Packet, frozen=True):
+    """These waitpoints ended the run's wait; it may be one that its code has given up."""
+
+    waitpoints: list[CompletedWaitpoint]
+
+
+ToChild = Begin | Parked | Resolved
+
+
 class Said(Packet, frozen=True):
     """One structured log line; `at` in Unix milliseconds."""
 
@@ -134,10 +150,21 @@ class TagsAdded(Packet, frozen=True):
     tags: list[str]
 
 
+class Park(Packet, frozen=True):
+    """The run's code asks to wait, `longest` seconds at most if that is known, and holds `memory` bytes."""
+
+    longest: float | None
+    memory: int
+
+
+class Unpark(Packet, frozen=True):
+    """The run's code goes on, whether or not its wait is over."""
+
+
 class Finished(Packet, frozen=True):
     """The attempt ended, and all it printed through Python was flushed."""
 
     completion: Completion
 
 
-FromChild = Said | MetadataChanged | TagsAdded | Finished
+FromChild = Said | MetadataChanged | TagsAdded | Park | Unpark | Finished

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from trigger_lite.worker.memory import parse_memory
+
 StartMethod = Literal["fork", "spawn"]
 
 CHILDREN_PER_CORE: Final = 2
+PARKED_MEMORY: Final = "25%"
 
 
 def default_concurrency() -> int:
@@ -21,6 +24,11 @@ def default_concurrency() -> int:
 def default_start_method() -> StartMethod:
     """Return `fork`, except on macOS, whose system libraries do not survive it."""
     return "spawn" if sys.platform == "darwin" else "fork"
+
+
+def default_parked_memory() -> int:
+    """Return a quarter of the memory of this machine or container, in bytes."""
+    return parse_memory(PARKED_MEMORY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,8 @@ class WorkerSettings:
     """How often files are looked at for changes, with `watch`."""
     until_stdin_ends: bool = False
     """Stop, as when asked to, once stdin is closed: whoever started this worker is gone."""
+    parked_memory: int = field(default_factory=default_parked_memory)
+    """How much the processes of runs that wait may hold; a long wait past it fails (see `parking`)."""
     enforce_memory: bool = False
     """Limit each run's data segment to its machine's memory (Linux). Off, because address space that
     is reserved and never used counts too: some libraries then fail with memory to spare."""
