@@ -18,11 +18,13 @@ from tests.support.harness import Harness
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
-from trigger_lite.engine.queues import set_environment_limit, set_paused
-from trigger_lite.engine.reasons import MOST_AHEAD, Reason, explain
+from trigger_lite.engine.line_reasons import MOST_AHEAD, Reason
+from trigger_lite.engine.queues import set_environment_limit, set_environment_paused, set_paused
+from trigger_lite.engine.reasons import explain
 from trigger_lite.engine.trigger import trigger_run
 from trigger_lite.protocol.run_errors import ErrorCode, InternalError
 from trigger_lite.protocol.tasks import QueueOption
+from trigger_lite.protocol.waiting import WaitReason
 from trigger_lite.store.runs import RunRow
 
 
@@ -39,7 +41,7 @@ def text(engine: Harness, run: RunRow | str, *, connected: int = 1) -> str:
 
 def test_a_delayed_run_counts_down_to_its_start(engine: Harness) -> None:
     run = a_run(engine, delay="1h")
-    assert why(engine, run) == Reason("delayed: starts in", until=run.delay_until)
+    assert why(engine, run) == Reason("delayed: starts in", until=run.delay_until, kind=WaitReason.DELAYED)
 
 
 def test_without_a_worker_that_is_the_reason(engine: Harness) -> None:
@@ -75,6 +77,65 @@ def test_a_paused_queue_is_the_reason_whoever_is_connected(engine: Harness) -> N
     assert text(engine, run, connected=0).startswith("queued: crm is paused")
 
 
+def test_every_wait_has_a_word_for_programs_and_a_place_in_line(engine: Harness) -> None:
+    """The widest cause first: pause, worker, limit, worker that is busy."""
+    a_version(engine, a_task(queue={"name": "crm", "concurrencyLimit": 1}))
+    a_started_run(engine), a_started_run(engine, concurrency_key="a")
+    made = [a_run(engine), a_run(engine), a_run(engine, concurrency_key="a")]
+    assert [why(engine, run).position for run in made] == [1, 2, 1]
+    assert why(engine, made[1]).kind is WaitReason.QUEUE_LIMIT
+    assert why(engine, made[2]).kind is WaitReason.KEY_LIMIT
+    engine.do(set_environment_limit, engine.prod.id, 1)
+    assert why(engine, made[0]).kind is WaitReason.ENVIRONMENT_LIMIT
+    assert why(engine, made[0], connected=0).kind is WaitReason.NO_WORKER
+    engine.do(set_paused, engine.prod.id, "crm", paused=True)
+    assert why(engine, made[0], connected=0).kind is WaitReason.QUEUE_PAUSED
+    engine.do(set_environment_paused, engine.prod.id, paused=True)
+    paused = why(engine, made[0], connected=0)
+    assert (paused.kind, paused.text) == (WaitReason.ENVIRONMENT_PAUSED, "queued: prod is paused")
+
+
+def test_what_does_not_wait_in_line_has_a_word_but_no_place(engine: Harness) -> None:
+    a_version(engine)
+    parked = a_run(engine, "unheard-of")
+    claim(engine)
+    running = a_started_run(engine)
+    assert (why(engine, parked).kind, why(engine, parked).position) == (WaitReason.NO_VERSION, None)
+    assert why(engine, a_run(engine)).kind is WaitReason.WORKER_BUSY
+    assert why(engine, running).kind is None
+    succeed(engine, running)
+    assert why(engine, running).kind is None
+
+
+def test_a_rate_says_when_the_next_run_starts(engine: Harness) -> None:
+    rate = {"count": 10, "periodMs": 60_000, "burst": 1}
+    a_version(engine, a_task(queue={"name": "crm", "rate": rate}))
+    a_started_run(engine)
+    a_run(engine)
+    run = a_run(engine)
+    assert why(engine, run) == Reason(
+        "queued: crm starts 10/m, the next in",
+        until=engine.now + 6_000,
+        more=", 1 ahead",
+        kind=WaitReason.QUEUE_RATE,
+        position=2,
+    )
+    engine.pass_time(6)
+    assert why(engine, run).kind is WaitReason.WORKER_BUSY
+
+
+def test_a_rate_of_a_key_names_the_key(engine: Harness) -> None:
+    rate = {"count": 2, "periodMs": 30_000, "burst": 1}
+    a_version(engine, a_task(queue={"name": "crm", "keyRate": rate}))
+    a_started_run(engine, concurrency_key="org_42")
+    limited = a_run(engine, concurrency_key="org_42")
+    free = a_run(engine, concurrency_key="org_43")
+    assert text(engine, limited) == "queued: crm (key org_42) starts 2/30s, the next in …, next in line"
+    assert why(engine, limited).kind is WaitReason.KEY_RATE
+    assert why(engine, limited).until == engine.now + 15_000
+    assert why(engine, free).kind is WaitReason.WORKER_BUSY
+
+
 def test_many_ahead_are_not_counted_out(engine: Harness) -> None:
     request = a_request(engine)
     for _ in range(MOST_AHEAD + 5):
@@ -102,7 +163,9 @@ def test_a_retry_in_the_same_worker_counts_down(engine: Harness) -> None:
     a_version(engine)
     run = a_started_run(engine)
     fail(engine, run, retry_ms=7_000)
-    assert why(engine, run) == Reason("retrying in", until=engine.now + 7_000, more=", attempt 2 of 3")
+    assert why(engine, run) == Reason(
+        "retrying in", until=engine.now + 7_000, more=", attempt 2 of 3", kind=WaitReason.RETRY
+    )
     engine.pass_time(8)
     assert text(engine, run) == "retrying now, attempt 2 of 3"
 
@@ -111,7 +174,9 @@ def test_a_retry_through_the_queue_counts_down(engine: Harness) -> None:
     a_version(engine)
     run = a_started_run(engine)
     fail(engine, run, retry_ms=60_000)
-    assert why(engine, run) == Reason("retrying in", until=engine.now + 60_000, more=", attempt 2 of 3")
+    assert why(engine, run) == Reason(
+        "retrying in", until=engine.now + 60_000, more=", attempt 2 of 3", kind=WaitReason.RETRY
+    )
 
 
 def test_a_run_its_worker_did_not_start_is_offered_again(engine: Harness) -> None:

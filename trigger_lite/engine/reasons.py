@@ -1,30 +1,20 @@
 """Why a run is in the state it is in: one sentence for whoever looks at it."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
+from trigger_lite.engine.line_reasons import MOST_AHEAD, Reason, explain_line
 from trigger_lite.engine.pending_versions import REASONS
 from trigger_lite.engine.run_json import decode_error
 from trigger_lite.protocol.durations import format_duration
 from trigger_lite.protocol.run_errors import InternalError, api_error
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.protocol.statuses import RunStatus as R
-from trigger_lite.store import environments, queues, waitpoints
+from trigger_lite.protocol.waiting import WaitReason
+from trigger_lite.store import waitpoints
 from trigger_lite.store.runs import RunRow, SnapshotRow
 from trigger_lite.store.transaction import Reader
-
-MOST_AHEAD: Final = 1_000
-"""Runs ahead in line are counted up to here."""
-
-
-class Reason(msgspec.Struct, frozen=True):
-    """`text`, then the time left until `until` (Unix ms) when time alone changes the state, then `more`."""
-
-    text: str
-    until: int | None = None
-    more: str = ""
 
 
 def explain(
@@ -36,19 +26,20 @@ def explain(
     """
     match X(run.execution_status):
         case X.DELAYED:
-            return Reason("delayed: starts in", until=run.delay_until)
+            return Reason("delayed: starts in", until=run.delay_until, kind=WaitReason.DELAYED)
         case X.RUN_CREATED:
-            return Reason(f"parked: {REASONS.get(run.status_reason or '', 'no version can run it')}")
+            missing = REASONS.get(run.status_reason or "", "no version can run it")
+            return Reason(f"parked: {missing}", kind=WaitReason.NO_VERSION)
         case X.QUEUED:
             return _queued(tx, run, connected)
         case X.QUEUED_EXECUTING:
-            return Reason("its wait is over: goes on when a slot is free")
+            return Reason("its wait is over: goes on when a slot is free", kind=WaitReason.SLOT)
         case X.PENDING_EXECUTING:
             return Reason("handed to a worker, about to start")
         case X.EXECUTING:
             return _executing(tx, run, snapshots)
         case X.EXECUTING_WITH_WAITPOINTS:
-            return _waiting(tx, run)
+            return msgspec.structs.replace(_waiting(tx, run), kind=WaitReason.WAITPOINT)
         case X.SUSPENDED:
             return Reason("suspended")
         case X.PENDING_CANCEL:
@@ -62,37 +53,16 @@ def explain(
 
 def _queued(tx: Reader, run: RunRow, connected: int) -> Reason:
     if run.score > tx.now and run.deliveries:
-        return Reason("not started in time by its worker: offered again in", until=run.score)
+        text = "not started in time by its worker: offered again in"
+        return Reason(text, until=run.score, kind=WaitReason.RETRY)
     if run.score > tx.now and run.attempt:
-        return Reason("retrying in", until=run.score, more=_of_attempts(run, run.attempt + 1))
-    return Reason(_blocked(tx, run, connected) + _ahead(tx, run))
+        return _retrying(run, run.score)
+    return explain_line(tx, run, connected)
 
 
-def _blocked(tx: Reader, run: RunRow, connected: int) -> str:
-    """Name what keeps the run in line, the widest cause first."""
-    load = environments.get_load(tx, run.environment_id)
-    slug = environments.get_environment(tx, run.environment_id).slug
-    queue = queues.get_queue(tx, run.queue_id)
-    lane = queues.find_lane(tx, run.lane_id)
-    if load.paused:
-        return f"queued: {slug} is paused"
-    if queue.paused:
-        return f"queued: {queue.name} is paused"
-    if connected == 0:
-        return "waiting for a worker: none is connected"
-    if load.held >= load.slots:
-        return f"queued: {slug} is at its limit {load.held}/{load.slots}"
-    if lane is not None and lane.held >= lane.capacity:
-        key = "" if run.concurrency_key is None else f" (key {run.concurrency_key})"
-        return f"queued: {queue.name}{key} is at its limit {lane.held}/{lane.capacity}"
-    return "queued: starts as soon as a worker is free"
-
-
-def _ahead(tx: Reader, run: RunRow) -> str:
-    ahead = queues.count_ahead(tx, lane_id=run.lane_id, score=run.score, run_id=run.id, most=MOST_AHEAD + 1)
-    if ahead == 0:
-        return ", next in line"
-    return f", {MOST_AHEAD:,}+ ahead" if ahead > MOST_AHEAD else f", {ahead:,} ahead"
+def _retrying(run: RunRow, at: int) -> Reason:
+    more = _of_attempts(run, run.attempt + 1)
+    return Reason("retrying in", until=at, more=more, kind=WaitReason.RETRY)
 
 
 # ---- waiting ----------------------------------------------------------------------------------------
@@ -127,7 +97,7 @@ def _executing(tx: Reader, run: RunRow, snapshots: Sequence[SnapshotRow]) -> Rea
     if retry_at is None:
         return Reason(f"running{_of_attempts(run, run.attempt)}")
     if retry_at > tx.now:
-        return Reason("retrying in", until=retry_at, more=_of_attempts(run, run.attempt + 1))
+        return _retrying(run, retry_at)
     return Reason(f"retrying now{_of_attempts(run, run.attempt + 1)}")
 
 

@@ -6,6 +6,8 @@ import msgspec
 
 from trigger_lite.protocol.execution import Usage
 from trigger_lite.protocol.run_errors import ApiError, RunError
+from trigger_lite.protocol.schedules import RunSchedule
+from trigger_lite.protocol.waiting import WaitingFor
 
 
 class RunSummary(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -62,6 +64,8 @@ class RunDetail(RunSummary, frozen=True, rename="camel", omit_defaults=True, kw_
     payload: Any = None
     output: Any = None
     error: ApiError | None = None
+    schedule: RunSchedule | None = None
+    waiting_for: WaitingFor | None = None
 
 
 class Pagination(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -54,6 +54,7 @@ _RATED_LANES = Query(
 )
 _SPEND = Statement("UPDATE queue SET rate_at = :rate_at WHERE id = :queue_id")
 _KEPT = "CASE WHEN rate_at > :fullest THEN :fullest ELSE rate_at END"
+_RATE_AT = Query("SELECT rate_at FROM queue WHERE id = :queue_id", int)
 _BOUND = Statement(f"UPDATE queue SET rate_at = {_KEPT} WHERE id = :queue_id")
 # An emptied lane is parked until its bucket is full, another one for as long as it is told.
 _TAKEN_UNTIL = f"CASE WHEN :full_at > 0 AND {HEAD} IS NULL THEN :full_at ELSE :not_before END"
@@ -103,6 +104,11 @@ def list_meters(tx: Reader, environment_id: str) -> list[MeterRow]:
 def list_rated_lanes(tx: Reader, queue_id: str, *, count: int) -> list[LaneRow]:
     """Lanes of a queue with a rate that may start a run now, oldest head first."""
     return tx.all(_RATED_LANES, queue_id=queue_id, now=tx.now, count=count)
+
+
+def get_rate_at(tx: Reader, queue_id: str) -> int:
+    """When the bucket of a queue is full again (Unix ns)."""
+    return tx.first(_RATE_AT, queue_id=queue_id) or 0
 
 
 def update_rate_at(tx: Tx, queue_id: str, rate_at: int) -> None:

@@ -16,9 +16,11 @@ from trigger_lite.engine.requests import check_delay
 from trigger_lite.protocol.errors import BadRequest, NotFound, RunNotFound
 from trigger_lite.protocol.runs import Pagination, RunPage
 from trigger_lite.protocol.tasks import MAX_PAYLOAD_BYTES, ReplayRun, RescheduleRun
+from trigger_lite.protocol.waiting import WaitingFor
 from trigger_lite.store import run_lists
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.runs import find_run_in
+from trigger_lite.store.transaction import Reader
 from trigger_lite.web.api.filters import parse_list
 from trigger_lite.web.api.log_lines import finished_log, read_lines
 from trigger_lite.web.api.run_views import (
@@ -30,6 +32,7 @@ from trigger_lite.web.api.run_views import (
     run_result,
 )
 from trigger_lite.web.api.sources import source_of
+from trigger_lite.web.api.waiting_views import read_waiting
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import decode, read_body, read_message, reply, reply_json
 from trigger_lite.web.numbers import whole_number
@@ -44,8 +47,17 @@ _reschedule_decoder: Final = msgspec.json.Decoder(RescheduleRun)
 async def retrieve_run(request: Request) -> Response:
     services = services_of(request)
     environment = environment_of(request, services.keys)
-    view = await _view(services, environment, request.path_params["run_id"])
-    return reply(run_detail(view, environment, legacy=_is_legacy(request)))
+    run_id, connected = request.path_params["run_id"], services.dispatcher.connected(environment.id)
+
+    def read(tx: Reader) -> tuple[RunView, WaitingFor | None]:
+        view = read_run(tx, environment.id, run_id)
+        if view is None:
+            raise RunNotFound
+        return view, read_waiting(tx, view.run, connected)
+
+    view, waiting = await services.store.read(read)
+    detail = run_detail(view, environment, legacy=_is_legacy(request))
+    return reply(msgspec.structs.replace(detail, waiting_for=waiting))
 
 
 async def list_runs(request: Request) -> Response:
@@ -78,7 +90,8 @@ async def replay(request: Request) -> Response:
     environment = environment_of(request, services.keys)
     body = await read_body(request, limit=MAX_PAYLOAD_BYTES)
     wanted = decode(body, _replay_decoder) if body.strip() else ReplayRun()
-    overrides = check_overrides(wanted, now=time.time_ns() // 1_000_000)
+    request_key = request.headers.get("x-trigger-request-idempotency-key")
+    overrides = check_overrides(wanted, now=time.time_ns() // 1_000_000, request_key=request_key)
     run_id = request.path_params["run_id"]
     made = await services.store.write(replay_run, environment, run_id, source_of(request), overrides)
     return reply_json({"id": made.run_id})

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from trigger_lite.engine.reasons import Reason
+from trigger_lite.engine.line_reasons import Reason
 from trigger_lite.engine.run_json import decode_metadata, decode_tags
 from trigger_lite.protocol.durations import format_duration
 from trigger_lite.protocol.statuses import TERMINAL, RunStatus
