@@ -99,6 +99,18 @@ def test_a_pruned_run_is_replayed_with_a_payload_of_its_own(engine: Harness) -> 
     assert engine.data(again.run_id).payload == "2"
 
 
+def test_a_replay_that_is_asked_for_again_is_the_first_one(engine: Harness) -> None:
+    """ID-07: its answer was lost; the same request for another run is another replay."""
+    one, other = a_run(engine), a_run(engine)
+
+    def replay(run: RunRow, key: str) -> str:
+        overrides = check_overrides(ReplayRun(), now=engine.now, request_key=key)
+        return engine.do(replay_run, engine.prod, run.id, "api", overrides).run_id
+
+    assert replay(one, "request-1") == replay(one, "request-1")
+    assert len({replay(one, "request-1"), replay(one, "request-2"), replay(other, "request-1")}) == 3
+
+
 def test_what_a_replay_names_is_changed_and_the_rest_stays(engine: Harness) -> None:
     """CN-11: payload, version and machine, each by itself."""
     version = a_version(engine)

@@ -34,8 +34,11 @@ _DECIDES: Final[Mapping[str, tuple[str, ...]]] = {
 Overrides = Mapping[str, Any]
 
 
-def check_overrides(body: ReplayRun, *, now: int) -> Overrides:
-    """Return what a replay's body changes, by the rules of a trigger. Raises as `check_trigger` does."""
+def check_overrides(body: ReplayRun, *, now: int, request_key: str | None = None) -> Overrides:
+    """Return what a replay's body changes, by the rules of a trigger. Raises as `check_trigger` does.
+
+    `request_key` names the request, so that one whose answer was lost may be sent again (ID-07).
+    """
     options = TriggerOptions(
         payload_type=body.payload_type,
         queue=None if body.queue is None else QueueOption(body.queue),
@@ -53,9 +56,10 @@ def check_overrides(body: ReplayRun, *, now: int) -> Overrides:
         lock_to_version=body.version,
     )
     trigger = TriggerTask(payload=body.payload, options=options)
-    checked = check_trigger("the original's", trigger, now=now, source="", request_key=None)
+    checked = check_trigger("the original's", trigger, now=now, source="", request_key=request_key)
     given = [name for name in _DECIDES if getattr(body, name) not in (None, msgspec.UNSET)]
-    return {column: getattr(checked, column) for name in given for column in _DECIDES[name]}
+    changed = {column: getattr(checked, column) for name in given for column in _DECIDES[name]}
+    return changed | {"request_key": checked.request_key}
 
 
 def replay_run(

@@ -64,8 +64,8 @@ def _answered(
 
 
 def request_scope(environment: EnvironmentRow, request: RunRequest) -> str:
-    """Name a request: the same header value means something else for another environment or task."""
-    return f"{environment.id}:{request.task_id}:{request.request_key}"
+    """Name a request: the same header value means something else for another environment, task or replay."""
+    return f"{environment.id}:{request.replay_of or request.task_id}:{request.request_key}"
 
 
 # ---- answered before? ---------------------------------------------------------------------------

@@ -204,6 +204,16 @@ async def test_a_replay_takes_what_the_run_was_given(api: Api, body: bytes | Non
     assert not {"idempotencyKey", "ttl", "delayedUntil"} & set(run)
 
 
+async def test_a_replay_whose_answer_was_lost_may_be_asked_for_again(api: Api) -> None:
+    """ID-07: the request names itself by its header."""
+    first = await api.trigger()
+    headers = {"x-trigger-request-idempotency-key": "request-1"}
+    answers = [await api.call("POST", f"/api/v1/runs/{first}/replay", headers=headers) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    other = await api.call("POST", f"/api/v1/runs/{first}/replay")
+    assert other.json() != answers[0].json()
+
+
 async def test_a_replay_may_change_what_the_run_is_given(api: Api) -> None:
     first = await api.trigger(payload={"a": 1}, tags=["t"], metadata={"m": 1})
     body = {
