@@ -25,7 +25,7 @@ from trigger_lite.protocol.tasks import MAX_KEY_BYTES
 from trigger_lite.store import schedules, versions
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.schedules import InstanceRow, Planned, ScheduleRow
-from trigger_lite.store.transaction import Tx
+from trigger_lite.store.transaction import Reader, Tx
 from trigger_lite.store.versions import TaskRow
 
 SCHEDULED: Final = "schedule"
@@ -166,7 +166,7 @@ def delete_schedule(tx: Tx, environment: EnvironmentRow, schedule_id: str) -> No
     tx.emit(ScheduleChanged(environment.id, schedule_id, None))
 
 
-def require_schedule(tx: Tx, environment: EnvironmentRow, schedule_id: str) -> Planned:
+def require_schedule(tx: Reader, environment: EnvironmentRow, schedule_id: str) -> Planned:
     """Return a schedule of this environment. Raises ScheduleNotFound, for another one's too (SC-13)."""
     planned = schedules.find_schedule_in(tx, environment.id, schedule_id)
     if planned is None:

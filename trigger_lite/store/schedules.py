@@ -75,6 +75,7 @@ def _split(*columns: Any) -> Planned:
 
 
 _FIND = Query(_PLANNED + " WHERE i.id = :instance_id", _split)
+_GET = Query(f"SELECT {_SCHEDULE} FROM schedule s WHERE s.id = :id", ScheduleRow)
 _FIND_IN = Query(_PLANNED + " WHERE s.id = :id AND i.environment_id = :environment_id", _split)
 _BY_KEY = Query(_PLANNED + " WHERE s.project_id = :project_id AND s.deduplication_key = :key", _split)
 _DECLARED = Query(
@@ -162,6 +163,10 @@ def delete_instance(tx: Tx, instance: InstanceRow) -> None:
 
 def find_instance(tx: Reader, instance_id: str) -> Planned | None:
     return tx.first(_FIND, instance_id=instance_id)
+
+
+def find_schedule(tx: Reader, schedule_id: str) -> ScheduleRow | None:
+    return tx.first(_GET, id=schedule_id)
 
 
 def find_schedule_in(tx: Reader, environment_id: str, schedule_id: str) -> Planned | None:

@@ -19,10 +19,12 @@ from trigger_lite.protocol.statuses import (
     legacy_api_status,
 )
 from trigger_lite.protocol.times import iso
-from trigger_lite.store import runs, versions
+from trigger_lite.store import runs, schedules, versions
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.runs import RunData, RunRow
+from trigger_lite.store.schedules import ScheduleRow
 from trigger_lite.store.transaction import Reader
+from trigger_lite.web.api.schedule_views import run_schedule
 
 MAX_CHILDREN: Final = 50
 _QUEUED: Final = frozenset({ApiStatus.QUEUED, ApiStatus.DELAYED, ApiStatus.PENDING_VERSION})
@@ -42,6 +44,7 @@ class RunView(msgspec.Struct, frozen=True):
     root: RunRow | None
     parent: RunRow | None
     children: list[RunRow]
+    schedule: ScheduleRow | None = None
 
 
 def read_run(tx: Reader, environment_id: str, run_id: str) -> RunView | None:
@@ -53,7 +56,9 @@ def read_run(tx: Reader, environment_id: str, run_id: str) -> RunView | None:
     parent = runs.find_run(tx, run.parent_id) if run.parent_id else None
     children = runs.list_children(tx, run.id, count=MAX_CHILDREN)
     family = [run, *children, *(r for r in (root, parent) if r is not None)]
-    return RunView(run, runs.get_data(tx, run_id), read_numbers(tx, family), root, parent, children)
+    schedule = schedules.find_schedule(tx, run.schedule_id) if run.schedule_id else None
+    data, numbers = runs.get_data(tx, run_id), read_numbers(tx, family)
+    return RunView(run, data, numbers, root, parent, children, schedule)
 
 
 def read_numbers(tx: Reader, rows: list[RunRow]) -> dict[str, str]:
@@ -126,6 +131,7 @@ def run_detail(view: RunView, environment: EnvironmentRow, *, legacy: bool) -> R
         payload=packet_value(data.payload, data.payload_type),
         output=packet_value(data.output, data.output_type or "") if succeeded else None,
         error=None if data.error is None else api_error(decode_error(data.error)),
+        schedule=None if view.schedule is None else run_schedule(view.schedule),
         attempts=[],
         related_runs=RelatedRuns(
             root=summaries.related(view.root),
