@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from trigger_lite.protocol.version import __version__
 
 if TYPE_CHECKING:
+    from trigger_lite.sdk.batch import batch as batch
+    from trigger_lite.sdk.batch_handle import BatchHandle as BatchHandle
     from trigger_lite.sdk.client import Client as Client
     from trigger_lite.sdk.context import Ctx as Ctx
     from trigger_lite.sdk.context import current as current
@@ -67,6 +69,8 @@ if TYPE_CHECKING:
 
 # Read on first use: whoever imports only a room of the server does not pay for the SDK, or the reverse.
 _HOMES = {
+    "batch": ("batch",),
+    "batch_handle": ("BatchHandle",),
     "client": ("Client",),
     "context": ("Ctx", "current", "metadata", "tags"),
     "decorator": ("task",),

@@ -15,12 +15,15 @@ from msgspec.structs import replace
 
 import trigger_lite
 from tests.support.answers import a_page, a_run
+from tests.support.batch_edge import a_batch
 from tests.support.edge import Edge, Reply, Request
 from trigger_lite import AbortTaskRun, Client, Ctx, RunHandle, current, metadata, run_inline, task, wait
 from trigger_lite.protocol.run_errors import StringError
 from trigger_lite.protocol.tasks import TriggerOptions
 from trigger_lite.protocol.waitpoints import CompletedByRun, CompletedWaitpoint, WaitpointKind
+from trigger_lite.sdk import batch as batch_module
 from trigger_lite.sdk import (
+    batch_handle,
     bulk,
     hooks,
     idempotency,
@@ -43,6 +46,10 @@ from trigger_lite.sdk.local import LocalChannel, local_execution
 
 # Reached from public names, though not imported by them.
 _REACHED = (
+    batch_module.AsyncBatch,
+    batch_module.Batch,
+    batch_handle.AsyncBatchHandle,
+    batch_handle.BatchProgress,
     bulk.AsyncBulk,
     bulk.Bulk,
     client_module.AsyncClient,
@@ -132,7 +139,16 @@ def test_nothing_internal_is_listed_that_is_not_there() -> None:
 # ---- the world that the examples speak of ---------------------------------------------------------------
 
 # Examples of what only a run can do, beside those of `wait` itself.
-_IN_A_RUN = {"Ok", "ParkedMemoryFull", "SubtaskError", "TokenTimeout", "BoundTask.trigger_and_wait"}
+_IN_A_RUN = {
+    "Ok",
+    "ParkedMemoryFull",
+    "SubtaskError",
+    "TokenTimeout",
+    "Batch.trigger_and_wait",
+    "BoundTask.batch_trigger_and_wait",
+    "BoundTask.trigger_and_wait",
+    "Task.batch_trigger_and_wait",
+}
 
 
 @dataclass
@@ -146,6 +162,7 @@ class ExampleWorld(inline.InlineWorld):
 
     def run_child(self, task: Any, payload: str) -> CompletedWaitpoint:
         failed = "missing" in payload
+        output = str(2 * msgspec.json.decode(payload)["number"]) if task.id == "double" else "4096"
         run_id = "run_failed" if failed else "run_06fd3v"
         return CompletedWaitpoint(
             id="waitpoint_1",
@@ -154,7 +171,7 @@ class ExampleWorld(inline.InlineWorld):
             completed_at="",
             output_is_error=failed,
             completed_by_task_run=CompletedByRun(run_id, run_id),
-            output=msgspec.json.encode(StringError("no such picture")).decode() if failed else "4096",
+            output=msgspec.json.encode(StringError("no such picture")).decode() if failed else output,
         )
 
     def end_of_token(self, token_id: str) -> CompletedWaitpoint:
@@ -205,7 +222,24 @@ def serve(edge: Edge) -> None:
     whoami = {**identity, "project": project, "organization": organization}
     edge.on("GET", "/api/v1/whoami", Reply(body=whoami))
     edge.on("GET", "/page", Reply(body=b"<title>Jobs</title>"))
+    serve_batches(edge)
     serve_tokens(edge)
+
+
+def serve_batches(edge: Edge) -> None:
+    """Batches of runs named as those of single triggers."""
+    made: list[str] = []
+
+    def take(request: Request) -> Reply:
+        numbers = [item["payload"].get("number") for item in request.body]
+        made[:] = ["run_06fd3v" if number is None else f"run_double{number}" for number in numbers]
+        taken = {"id": "batch_06fd3v", "itemsAccepted": len(made), "itemsDeduplicated": 0, "sealed": True}
+        return Reply(body=taken)
+
+    created = {"id": "batch_06fd3v", "runCount": 3, "isCached": False}
+    edge.on("POST", "/api/v3/batches", Reply(202, created))
+    edge.on("POST", "/api/v3/batches/.*/items", take)
+    edge.on("GET", "/api/v2/batches/.*", lambda request: Reply(body=a_batch("batch_06fd3v", made)))
 
 
 def serve_tokens(edge: Edge) -> None:

@@ -1,15 +1,13 @@
 import asyncio
-import threading
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.support.answers import a_failure, a_result, a_run
-from tests.support.edge import Edge, Reply, Request
+from tests.support.edge import Edge, Reply
 from trigger_lite import (
     ApiError,
-    BatchError,
     BlockingCall,
     Client,
     ConnectionFailed,
@@ -23,7 +21,6 @@ from trigger_lite import (
     task,
 )
 from trigger_lite.protocol.tasks import TriggerOptions
-from trigger_lite.sdk.batch import PARALLEL
 
 TRIGGER = "/api/v1/tasks/.*/trigger"
 
@@ -160,7 +157,6 @@ async def test_async_code_triggers_and_waits(edge: Edge) -> None:
     assert (await handle.aio.get()).id == "run_1"
     assert (await handle.aio.wait(timeout=5)).is_success
     assert (await resize.aio.with_(key="k").trigger("b")).id == "run_b"
-    assert [h.id for h in await resize.aio.batch_trigger(["c", "d"])] == ["run_c", "run_d"]
     assert edge.requests[0].body["options"]["delay"] == "1m"
 
 
@@ -187,97 +183,6 @@ async def test_a_blocking_trigger_inside_a_loop_names_the_other(edge: Edge, verb
     assert f"resize.{verb}(…) would block the running event loop" in str(caught.value)
     assert f"write `await resize.aio.{verb}(…)`" in str(caught.value)
     assert edge.requests == []
-
-
-# ---- many ----------------------------------------------------------------------------------------------
-
-
-def test_items_are_values_tuples_or_items_and_handles_keep_their_order(edge: Edge) -> None:
-    accept(edge)
-    handles = resize.batch_trigger(
-        ["a", ("b", 2), resize.item("c", width=3), resize.with_(delay="1h").item("d")]
-    )
-    assert [handle.id for handle in handles] == ["run_a", "run_b", "run_c", "run_d"]
-    sent = {request.body["payload"]["url"]: request.body for request in edge.requests}
-    assert sent["b"]["payload"] == {"url": "b", "width": 2}
-    assert sent["d"]["options"]["delay"] == "1h"
-    assert "delay" not in sent["c"]["options"]
-
-
-def test_options_of_the_batch_hold_for_items_that_say_nothing_else(edge: Edge) -> None:
-    accept(edge)
-    resize.with_(delay="1h", key="k").batch_trigger(["a", resize.with_(delay="2h").item("b")])
-    sent = {request.body["payload"]["url"]: request.body["options"] for request in edge.requests}
-    assert (sent["a"]["delay"], sent["b"]["delay"]) == ("1h", "2h")
-    assert sent["b"]["concurrencyKey"] == "k"
-
-
-def test_one_key_for_a_batch_is_another_for_each_item(edge: Edge) -> None:
-    accept(edge)
-    resize.with_(idempotency_key="night").batch_trigger(["a", "b"])
-    keys = {request.body["options"]["idempotencyKeyOptions"]["key"] for request in edge.requests}
-    assert keys == {"night-0", "night-1"}
-
-
-def test_many_items_share_a_few_connections(edge: Edge) -> None:
-    accept(edge)
-    handles = resize.batch_trigger(str(n) for n in range(100))
-    assert [handle.id for handle in handles] == [f"run_{n}" for n in range(100)]
-    assert len({request.connection for request in edge.requests}) <= PARALLEL
-
-
-def test_items_are_sent_side_by_side(edge: Edge) -> None:
-    side_by_side = threading.Barrier(PARALLEL)
-
-    def together(request: Request) -> Reply:
-        side_by_side.wait(20)
-        return Reply(body={"id": "run_1"})
-
-    edge.on("POST", TRIGGER, together)
-    assert len(resize.batch_trigger(["a"] * PARALLEL)) == PARALLEL
-
-
-def test_no_items_are_no_requests(edge: Edge) -> None:
-    assert resize.batch_trigger([]) == []
-    assert edge.requests == []
-
-
-def test_a_wrong_item_keeps_the_whole_batch_from_being_sent(edge: Edge) -> None:
-    with pytest.raises(
-        BatchError, match=r"2 of 4 items were not triggered: 1, 3; item 1: resize: "
-    ) as caught:
-        resize.batch_trigger(["a", 3, ("b", 1), ("c", "wide")])
-    assert (caught.value.phase, sorted(caught.value.failed), caught.value.handles) == (
-        "payload",
-        [1, 3],
-        [None] * 4,
-    )
-    assert edge.requests == []
-
-
-def test_refused_items_are_named_and_the_others_have_handles(edge: Edge) -> None:
-    def some(request: Request) -> Reply:
-        url = request.body["payload"]["url"]
-        return Reply(422, {"error": f"no {url}"}) if url in "bd" else Reply(body={"id": f"run_{url}"})
-
-    edge.on("POST", TRIGGER, some)
-    with pytest.raises(BatchError, match=r"2 of 4 items were not triggered: 1, 3; item 1: no b") as caught:
-        resize.batch_trigger(["a", "b", "c", "d"])
-    assert caught.value.phase == "send"
-    assert [handle and handle.id for handle in caught.value.handles] == ["run_a", None, "run_c", None]
-    assert all(isinstance(error, ApiError) for error in caught.value.failed.values())
-
-
-def test_a_key_nobody_knows_is_not_tried_for_every_item(edge: Edge) -> None:
-    edge.on("POST", TRIGGER, Reply(401, {"error": "Invalid API key"}))
-    with pytest.raises(BatchError, match=r"300 of 300 items .* and 290 more; item 0: Invalid API key"):
-        resize.batch_trigger(["a"] * 300)
-    assert len(edge.requests) <= 2 * PARALLEL
-
-
-def test_a_batch_without_a_server_says_so_once() -> None:
-    with pytest.raises(BatchError, match="2 of 2 items"):
-        resize.batch_trigger(["a", "b"])
 
 
 # ---- tasks whose code is elsewhere ---------------------------------------------------------------------

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it arrived; `connection` is the client's port."""
+    """One request as it arrived; `body` is JSON, or a list of lines of it; `connection` the client's port."""
 
     method: str
     path: str
@@ -87,13 +87,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         url = urlsplit(self.path)
-        raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+        raw = self._read()
         request = Request(
             method=self.command,
             path=url.path,
             query={name: values[0] for name, values in parse_qs(url.query).items()},
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=json.loads(raw) if raw else None,
+            body=_decoded(raw, self.headers.get("content-type") or ""),
             connection=self.client_address[1],
         )
         reply = self.server.edge.answer(request)
@@ -108,10 +108,27 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _read(self) -> bytes:
+        """Return the body, be it sent whole or in pieces."""
+        if self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length") or 0))
+        raw = b""
+        while size := int(self.rfile.readline(), 16):
+            raw += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return raw
+
     do_GET = do_POST = _serve
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
+
+
+def _decoded(raw: bytes, content_type: str) -> Any:
+    if content_type.endswith("ndjson"):
+        return [json.loads(line) for line in raw.splitlines()]
+    return json.loads(raw) if raw else None
 
 
 @contextmanager

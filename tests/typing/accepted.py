@@ -10,6 +10,7 @@ from trigger_lite import (
     AbortTaskRun,
     ApiError,
     BatchError,
+    BatchHandle,
     Client,
     Ctx,
     Err,
@@ -26,6 +27,7 @@ from trigger_lite import (
     Task,
     Token,
     TokenTimeout,
+    batch,
     configure,
     current,
     get_logger,
@@ -152,8 +154,26 @@ def options(when: datetime) -> None:
 
 
 def batches() -> None:
-    assert_type(resize.batch_trigger(["a", ("b", 2), resize.item("c", width=3)]), list[RunHandle[bytes]])
-    assert_type(resize.with_(delay="1h").batch_trigger(str(n) for n in range(3)), list[RunHandle[bytes]])
+    handles = resize.batch_trigger(["a", ("b", 2), resize.item("c", width=3)])
+    assert_type(handles, BatchHandle[bytes])
+    assert_type(handles[0], RunHandle[bytes])
+    assert_type([handle.result() for handle in handles], list[bytes])
+    assert_type(handles.status().is_over, bool)
+    assert_type(resize.with_(delay="1h").batch_trigger(str(n) for n in range(3)), BatchHandle[bytes])
+    several = batch(resize.item("u"), sync_contacts.item(Sync("o")))
+    assert_type(several.trigger(), BatchHandle[bytes | int])
+    assert_type(batch([resize.item("u")]).trigger(), BatchHandle[bytes])
+    listed = batch(sync_contacts.item(Sync(org)) for org in "ab").trigger_and_wait()
+    assert_type(listed, list[Ok[int] | Err[SubtaskError]])
+    image, count = several.trigger_and_wait()
+    assert_type(image, Ok[bytes] | Err[SubtaskError])
+    assert_type(count.unwrap(), int)
+    for result in resize.batch_trigger_and_wait(["u"]):
+        match result:
+            case Ok(output):
+                assert_type(output, bytes)
+            case Err(error):
+                assert_type(error, SubtaskError)
     try:
         sync_contacts.batch_trigger([Sync("a"), sync_contacts.with_(delay="1h").item(Sync("b"))])
     except BatchError as error:
@@ -166,7 +186,12 @@ async def in_async_code() -> None:
     assert_type(await handle.aio.result(timeout=5), bytes)
     assert_type(await handle.aio.wait(), RunDetail)
     assert_type(await fetch.with_(delay="1h").aio.trigger("u"), RunHandle[dict[str, int]])
-    assert_type(await fetch.aio.batch_trigger(["u"]), list[RunHandle[dict[str, int]]])
+    found = await fetch.aio.batch_trigger(["u"])
+    assert_type(found, BatchHandle[dict[str, int]])
+    assert_type((await found.aio.status()).finished, int)
+    assert_type(await fetch.aio.batch_trigger_and_wait(["u"]), list[Ok[dict[str, int]] | Err[SubtaskError]])
+    one, two = await batch(resize.item("u"), fetch.item("u")).aio.trigger_and_wait()
+    assert_type((one.unwrap(), two.unwrap()), tuple[bytes, dict[str, int]])
     assert_type(runs.aio.list(status="FAILED"), AsyncIterator[RunSummary])
     async for run in runs.aio.list(tag=["a", "b"]):
         await runs.aio.cancel(run.id)

@@ -16,7 +16,7 @@ from trigger_lite.sdk.options import RunOptions, trigger_options
 from trigger_lite.sdk.payload import JSON
 from trigger_lite.sdk.runs import AsyncRuns, Runs
 from trigger_lite.sdk.tokens import AsyncTokens, Tokens
-from trigger_lite.sdk.transport import KeepTrying, Sender
+from trigger_lite.sdk.transport import Body, KeepTrying, Sender
 
 T = TypeVar("T")
 
@@ -146,28 +146,33 @@ class Client:
         method: str,
         path: str,
         kind: type[T],
-        body: bytes | None = None,
+        body: Body = None,
         *,
+        content_type: str = JSON,
         wait: float = 0.0,
         go_on: KeepTrying | None = None,
     ) -> T:
         """Return the decoded answer of one request; for endpoints that have no method of their own.
 
-        `wait` is how many seconds the server may take beside the usual. A request that fails is made again a
-        few times, or, with `go_on`, until that says no: it waits the seconds it is given.
+        `body` may be pieces, sent as they come. `wait` is how many seconds the server may take beside the
+        usual. A request that fails is made again a few times, or, with `go_on`, until that says no: it waits
+        the seconds it is given.
 
         >>> client.request("GET", "/api/v1/whoami", Identity).slug
         'prod'
         """
-        return self.request_with_headers(method, path, kind, body, wait=wait, go_on=go_on)[0]
+        return self.request_with_headers(
+            method, path, kind, body, content_type=content_type, wait=wait, go_on=go_on
+        )[0]
 
     def request_with_headers(
         self,
         method: str,
         path: str,
         kind: type[T],
-        body: bytes | None = None,
+        body: Body = None,
         *,
+        content_type: str = JSON,
         wait: float = 0.0,
         go_on: KeepTrying | None = None,
     ) -> tuple[T, dict[str, str]]:
@@ -176,7 +181,7 @@ class Client:
         >>> client.request_with_headers("GET", "/api/v1/whoami", Identity)[0].slug
         'prod'
         """
-        answer = self._sender.exchange(method, path, body, wait=wait, go_on=go_on)
+        answer = self._sender.exchange(method, path, body, content_type=content_type, wait=wait, go_on=go_on)
         try:
             return msgspec.json.decode(answer.body, type=kind), answer.headers
         except msgspec.DecodeError as error:

@@ -154,8 +154,9 @@ class RateLimited(ApiError):
 class BatchError(TriggerLiteError):
     """Some items of a batch were not triggered.
 
-    `phase` is "payload" (nothing was sent) or "send"; `failed` maps the index of an item to its error;
-    `handles` has a handle or None for each item, in order.
+    `phase` is "payload" when items do not fit their task, "create" when the server did not take the batch at
+    all, "send" when it took only some of it; `failed` maps the index of an item to its error; `handles` has a
+    handle or None for each item, in order.
 
     >>> try:
     ...     handles = double.batch_trigger([1, 2, 3])

@@ -26,6 +26,7 @@ from trigger_lite.sdk.triggering import AsyncBoundTask, BoundTask, Item
 
 if TYPE_CHECKING:
     from trigger_lite.protocol.manifest import QueueManifest, TaskManifest
+    from trigger_lite.sdk.batch_handle import BatchHandle
     from trigger_lite.sdk.errors import SubtaskError
     from trigger_lite.sdk.handle import RunHandle
     from trigger_lite.sdk.result import Err, Ok
@@ -185,17 +186,29 @@ class Task(Generic[P, R]):
         """
         return self._bound.item(*args, **kwargs)
 
-    def batch_trigger(self, items: "Iterable[Item[R] | Any]") -> "list[RunHandle[R]]":
+    def batch_trigger(self, items: "Iterable[Item[R] | Any]") -> "BatchHandle[R]":
         """Trigger a run for each item, and return their handles in the same order.
 
-        An item is the one argument, a tuple of the arguments, or `task.item(…)`. Raises BatchError naming
-        the items that were not triggered.
+        An item is the one argument, a tuple of the arguments, or `task.item(…)`. Items may be a generator;
+        each 1,000 are checked and sent together. Raises BatchError naming the items that were not triggered.
 
         >>> handles = double.batch_trigger([1, 2, 3])
         >>> [handle.result() for handle in handles]
         [2, 4, 6]
         """
         return self._bound.batch_trigger(items)
+
+    def batch_trigger_and_wait(self, items: "Iterable[Item[R] | Any]") -> "list[Ok[R] | Err[SubtaskError]]":
+        """Trigger a run for each item as a child of the current one, and wait until all are over.
+
+        Returns how each ended, in the order of the items: `Ok(output)`, or `Err` with a SubtaskError.
+        Meanwhile the current run's slot is free. Items beyond 1,000 are triggered when those before are over.
+        Raises BatchError when items were not triggered; then nothing is waited for.
+
+        >>> [result.unwrap() for result in double.batch_trigger_and_wait([1, 2, 3])]
+        [2, 4, 6]
+        """
+        return self._bound.batch_trigger_and_wait(items)
 
     def manifest(self) -> "TaskManifest":
         """Return what a worker registers; raises DefinitionError for a type JSON has no words for.

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -11,11 +11,14 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from trigger_lite.sdk.errors import ApiError, ConnectionFailed, NotConfigured, RateLimited
+from trigger_lite.sdk.payload import JSON
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 API_VERSION: Final = "2025-07-16"
+Body = bytes | Iterable[bytes] | None
+"""What is sent; pieces are sent as they come, and gone through again for another attempt."""
 _FIRST_DELAY: Final = 0.25
 _LONGEST_DELAY: Final = 8.0
 _DOUBLINGS: Final = 5
@@ -99,7 +102,7 @@ class Sender:
         self._sleep = sleep
         self._pool = ConnectionPool(parts)
 
-    def send(self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0) -> bytes:
+    def send(self, method: str, path: str, body: Body = None, *, wait: float = 0.0) -> bytes:
         """Return the body of a 2xx answer; raises like `exchange`."""
         return self.exchange(method, path, body, wait=wait).body
 
@@ -107,8 +110,9 @@ class Sender:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: Body = None,
         *,
+        content_type: str = JSON,
         wait: float = 0.0,
         go_on: KeepTrying | None = None,
     ) -> Answer:
@@ -117,7 +121,7 @@ class Sender:
         Network errors, 408, 429 and 5xx are retried, as often as this sender was told or as `go_on` says.
         Raises ConnectionFailed, RateLimited or ApiError.
         """
-        headers = self._headers()
+        headers = self._headers(content_type)
         attempt = 0
         while True:
             attempt += 1
@@ -133,7 +137,7 @@ class Sender:
                 raise answer
 
     def _attempt(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str], wait: float
+        self, method: str, path: str, body: Body, headers: dict[str, str], wait: float
     ) -> tuple[Answer | Exception, float | None]:
         """Return the answer, or the error and after how many seconds another attempt makes sense."""
         from http.client import HTTPException
@@ -146,19 +150,17 @@ class Sender:
             return answer, None
         return _refusal(answer)
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, content_type: str) -> dict[str, str]:
         return {
             "authorization": f"Bearer {self._key}",
-            "content-type": "application/json",
+            "content-type": content_type,
             "x-trigger-api-version": API_VERSION,
             "x-trigger-source": self._source,
             # The same over all attempts, so that a trigger whose answer was lost is not made twice.
             "x-trigger-request-idempotency-key": os.urandom(16).hex(),
         }
 
-    def _try(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float
-    ) -> Answer:
+    def _try(self, method: str, path: str, body: Body, headers: dict[str, str], timeout: float) -> Answer:
         from http.client import HTTPException
 
         kept = self._pool.take()
@@ -176,7 +178,7 @@ class Sender:
         connection: "HTTPConnection",
         method: str,
         path: str,
-        body: bytes | None,
+        body: Body,
         headers: dict[str, str],
         timeout: float,
     ) -> Answer:

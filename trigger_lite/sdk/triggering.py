@@ -7,10 +7,12 @@ import msgspec
 
 from trigger_lite.protocol.tasks import TriggerOptions
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
-from trigger_lite.sdk.errors import BatchError
+from trigger_lite.sdk.idempotency import key_of_item
 from trigger_lite.sdk.options import RunOptions, option_tags, trigger_options
 
 if TYPE_CHECKING:
+    from trigger_lite.sdk.batch_handle import BatchHandle
+    from trigger_lite.sdk.batch_items import Prepared
     from trigger_lite.sdk.errors import SubtaskError
     from trigger_lite.sdk.handle import RunHandle
     from trigger_lite.sdk.result import Err, Ok
@@ -24,7 +26,7 @@ class Item(msgspec.Struct, Generic[R], frozen=True):
     """One item of a batch. Make one with `task.item(…)` or `task.with_(…).item(…)`.
 
     >>> resize.batch_trigger([resize.item("https://example.com/cat.png", width=100)])
-    [RunHandle('run_06fd3v', task='resize')]
+    BatchHandle('batch_06fd3v', 1 run)
     """
 
     task: "Task[..., R]"
@@ -91,35 +93,46 @@ class BoundTask(Generic[P, R]):
         """
         return Item(cast("Task[..., R]", self.task), args, kwargs, self.options)
 
-    def batch_trigger(self, items: Iterable[Item[R] | Any]) -> "list[RunHandle[R]]":
+    def batch_trigger(self, items: Iterable[Item[R] | Any]) -> "BatchHandle[R]":
         """Trigger a run for each item; see `Task.batch_trigger`.
 
         >>> handles = resize.with_(tags=["night"]).batch_trigger([("https://example.com/cat.png", 100)])
         """
-        refuse_in_event_loop(
-            f"{self.task.__name__}.batch_trigger(…)", f"await {self.task.__name__}.aio.batch_trigger(…)"
-        )
-        from trigger_lite.sdk.batch import Prepared, send_batch
+        name = self.task.__name__
+        refuse_in_event_loop(f"{name}.batch_trigger(…)", f"await {name}.aio.batch_trigger(…)")
+        from trigger_lite.sdk.batch import trigger_all
+        from trigger_lite.sdk.batch_items import cut
 
-        prepared: list[Prepared] = []
-        failed: dict[int, Exception] = {}
-        for index, given in enumerate(items):
-            item = given if isinstance(given, Item) else self._item(given, index)
-            options = cast(RunOptions, {**self.options, **item.options})
-            try:
-                text = item.task.codec.encode(item.args, item.kwargs)
-                prepared.append(Prepared(item.task, text, self.wire_options(options)))
-            except (ValueError, TypeError) as error:
-                failed[index] = error
-        if failed:
-            raise BatchError("payload", failed, [None] * (len(prepared) + len(failed)))
-        return send_batch(prepared)
+        return trigger_all(cut(items, self._prepare))
+
+    def batch_trigger_and_wait(self, items: Iterable[Item[R] | Any]) -> "list[Ok[R] | Err[SubtaskError]]":
+        """Trigger a run for each item and wait for all; see `Task.batch_trigger_and_wait`.
+
+        >>> resize.with_(tags=["night"]).batch_trigger_and_wait([("https://example.com/cat.png", 100)])
+        [Ok(output=4096, id='run_06fd3v')]
+        """
+        name = self.task.__name__
+        call = f"{name}.batch_trigger_and_wait(…)"
+        refuse_in_event_loop(call, f"await {name}.aio.batch_trigger_and_wait(…)")
+        from trigger_lite.sdk.batch import wait_for_items
+        from trigger_lite.sdk.batch_items import cut
+
+        return wait_for_items(call, cut(items, self._prepare))
+
+    def _prepare(self, number: int, given: Any) -> "Prepared":
+        """Return an item of a batch, checked; raises ValueError or TypeError for one that does not fit."""
+        from trigger_lite.sdk.batch_items import Prepared
+
+        item = given if isinstance(given, Item) else self._item(given, number)
+        text = item.task.codec.encode(item.args, item.kwargs)
+        options = cast(RunOptions, {**self.options, **item.options})
+        return Prepared(item.task, text, self.wire_options(options))
 
     def _item(self, given: Any, index: int) -> Item[R]:
         args = given if isinstance(given, tuple) else (given,)
         # One key for all would make them one run.
         key = self.options.get("idempotency_key")
-        options = RunOptions() if key is None else RunOptions(idempotency_key=f"{key}-{index}")
+        options = RunOptions() if key is None else RunOptions(idempotency_key=key_of_item(key, index))
         return Item(cast("Task[..., R]", self.task), args, {}, options)
 
     def wire_options(self, options: RunOptions) -> TriggerOptions:
@@ -127,6 +140,8 @@ class BoundTask(Generic[P, R]):
         own, merged = self.task.options, dict(options)
         if "priority" in own:
             merged.setdefault("priority", own["priority"])
+        if "debounce" in own:
+            merged.setdefault("debounce", own["debounce"])
         subject = f"{self.task.id}.trigger"
         if "tags" in own:
             given = options.get("tags", [])
@@ -169,13 +184,23 @@ class AsyncBoundTask(Generic[P, R]):
         """
         return await in_thread(self._bound.trigger_and_wait, *args, **kwargs)
 
-    async def batch_trigger(self, items: Iterable[Item[R] | Any]) -> "list[RunHandle[R]]":
+    async def batch_trigger(self, items: Iterable[Item[R] | Any]) -> "BatchHandle[R]":
         """Trigger a run for each item; see `Task.batch_trigger`.
 
         >>> async def start() -> int:
         ...     return len(await resize.aio.batch_trigger([("https://example.com/cat.png", 100)]))
         """
         return await in_thread(self._bound.batch_trigger, items)
+
+    async def batch_trigger_and_wait(
+        self, items: Iterable[Item[R] | Any]
+    ) -> "list[Ok[R] | Err[SubtaskError]]":
+        """Trigger a run for each item and wait for all; see `Task.batch_trigger_and_wait`.
+
+        >>> async def sizes(urls: list[str]) -> list[int]:
+        ...     return [result.unwrap() for result in await resize.aio.batch_trigger_and_wait(urls)]
+        """
+        return await in_thread(self._bound.batch_trigger_and_wait, items)
 
 
 def send(task: "Task[..., R]", payload: str, options: TriggerOptions) -> "RunHandle[R]":
