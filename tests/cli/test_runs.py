@@ -111,6 +111,48 @@ def test_a_replay_can_be_waited_for(run: RunCommand, local_server: FakeServer) -
     assert (outcome.code, outcome.out) == (0, '"again"\n')
 
 
+def test_a_replay_changes_what_is_given(run: RunCommand, local_server: FakeServer) -> None:
+    """CN-11: payload, version, machine and the options of a trigger."""
+    local_server.answer("POST", f"{RUNS}/{RUN_ID}/replay", {"id": OTHER_ID})
+    run(
+        *("runs", "replay", RUN_ID, "--payload", '{"width": 200}', "--on-version", "20300101.1"),
+        *("--machine", "large-1x", "--tag", "again", "--delay", "1h", "--metadata", '{"n": 1}'),
+    )
+    (body,) = local_server.bodies("POST", f"{RUNS}/{RUN_ID}/replay")
+    assert "T" in body.pop("delay")
+    assert body == {
+        "payload": {"width": 200},
+        "payloadType": "application/json",
+        "version": "20300101.1",
+        "machine": "large-1x",
+        "tags": ["again"],
+        "metadata": {"n": 1},
+    }
+
+
+def test_a_payload_of_a_replay_that_is_no_json_is_refused(run: RunCommand, local_server: FakeServer) -> None:
+    assert "The payload is not JSON" in refusal(run("runs", "replay", RUN_ID, "--payload", "{width: 2}"))
+    assert local_server.asked == []
+
+
+def test_a_delayed_run_is_rescheduled(run: RunCommand, local_server: FakeServer) -> None:
+    """CN-09: by a duration from now or a time."""
+    path = f"{RUNS}/{RUN_ID}/reschedule"
+    moved = a_run(status="DELAYED", delayedUntil="2026-11-23T08:00:00.000Z")
+    local_server.answer("POST", path, moved)
+    outcome = run("runs", "reschedule", RUN_ID, "2h")
+    assert (outcome.code, outcome.err) == (0, f"{RUN_ID} starts at 2026-11-23T08:00:00.000Z\n")
+    run("runs", "reschedule", RUN_ID, "2026-11-23T08:00:00+00:00")
+    assert local_server.bodies("POST", path)[1] == {"delay": "2026-11-23T08:00:00.000Z"}
+
+
+def test_a_run_that_cannot_be_rescheduled_says_why(run: RunCommand, local_server: FakeServer) -> None:
+    error = f"{RUN_ID} is QUEUED; only a DELAYED run can be rescheduled"
+    local_server.answer("POST", f"{RUNS}/{RUN_ID}/reschedule", {"error": error}, status=422)
+    assert refusal(run("runs", "reschedule", RUN_ID, "2h")) == error
+    assert "neither a duration" in refusal(run("runs", "reschedule", RUN_ID, "soon"))
+
+
 @pytest.mark.parametrize("answer", [{}, {"id": 5}, [1]])
 def test_an_answer_that_is_no_run_is_said_to_be_none(
     run: RunCommand, local_server: FakeServer, answer: object

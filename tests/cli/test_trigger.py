@@ -72,6 +72,11 @@ def test_every_option_reaches_the_server(run: RunCommand, accepting: FakeServer)
         "--metadata": '{"rows": 0}',
         "--idempotency-key": "monday",
         "--idempotency-key-ttl": "1h",
+        "--on-version": "20300101.1",
+        "--debounce": "user_7",
+        "--debounce-delay": "30s",
+        "--debounce-mode": "trailing",
+        "--debounce-max-delay": "5m",
     }
     flat = [part for pair in options.items() for part in pair]
     assert run("trigger", "resize", "{}", "--tag", "a", "--tag", "b", *flat).code == 0
@@ -88,6 +93,8 @@ def test_every_option_reaches_the_server(run: RunCommand, accepting: FakeServer)
         "maxAttempts": 2,
         "maxDuration": 90.0,
         "metadata": {"rows": 0},
+        "lockToVersion": "20300101.1",
+        "debounce": {"key": "user_7", "delay": "30s", "mode": "trailing", "maxDelay": "5m"},
         "idempotencyKeyTTL": "3600s",
         "idempotencyKeyOptions": {"key": "monday", "scope": "run"},
     }
@@ -157,6 +164,14 @@ def test_a_payload_that_is_not_right_is_refused_before_anything_is_sent(
         (
             [part for n in range(11) for part in ("--tag", str(n))],
             "trigger: a run has at most 10 tags, not 11",
+        ),
+        (
+            ["--debounce-delay", "5s"],
+            "--debounce-… needs --debounce KEY, which says what triggers belong together",
+        ),
+        (
+            ["--debounce", "k", "--debounce-max-delay", "5s"],
+            "Debounce: max_delay '5s' must be longer than delay '5s'",
         ),
     ],
 )

@@ -1,19 +1,25 @@
 """The calls that commands make, over the SDK's client, with every refusal turned into one line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
 import click
 import msgspec
+from msgspec import UNSET
 
 from trigger_lite.cli.failures import BadInput, CommandFailed
 from trigger_lite.cli.target import START_ONE, Target, find_target
+from trigger_lite.protocol.bulk_actions import BulkAction
 from trigger_lite.protocol.runs import Pagination, RunDetail, RunSummary
 from trigger_lite.protocol.tasks import TriggeredRun, TriggerOptions
 from trigger_lite.sdk.client import Client, Identity
 from trigger_lite.sdk.errors import ApiError, ConnectionFailed, NotConfigured, TriggerLiteError
+from trigger_lite.sdk.options import ReplayOptions
+from trigger_lite.sdk.run_filter import RunFilter
 from trigger_lite.sdk.runs import LogPage
 
 _ATTEMPTS: Final = 3
@@ -94,10 +100,34 @@ class Api:
         with self._explained(run_id):
             self._client.runs.cancel(run_id)
 
-    def replay_run(self, run_id: str) -> str:
-        """Trigger the same again; return the new run's id."""
+    def replay_run(self, run_id: str, payload: str | None, options: ReplayOptions) -> str:
+        """Trigger the same again, with other JSON text or options; return the new run's id."""
+        given = UNSET if payload is None else msgspec.Raw(payload.encode())
         with self._explained(run_id):
-            return self._client.runs.replay(run_id).id
+            return self._client.runs.replay(run_id, payload=given, **options).id
+
+    def reschedule_run(self, run_id: str, at: datetime) -> RunDetail:
+        with self._explained(run_id):
+            return self._client.runs.reschedule(run_id, at)
+
+    def begin_bulk(self, kind: str, run_ids: Sequence[str], filters: RunFilter) -> BulkAction:
+        """Begin to cancel or replay (`kind`) the runs named, or all of a filter."""
+        bulk = self._client.runs.bulk
+        begin = bulk.cancel if kind == "cancel" else bulk.replay
+        with self._explained():
+            return begin(run_ids or None, **filters)
+
+    def get_bulk(self, bulk_id: str) -> BulkAction:
+        with self._explained():
+            return self._client.runs.bulk.retrieve(bulk_id)
+
+    def list_bulk(self, limit: int) -> list[BulkAction]:
+        with self._explained():
+            return list(islice(self._client.runs.bulk.list(), limit))
+
+    def abort_bulk(self, bulk_id: str) -> None:
+        with self._explained():
+            self._client.runs.bulk.abort(bulk_id)
 
     def log_page(self, run_id: str, after: int, *, wait: int) -> LogPage:
         """Return log lines after one; the server may wait this many seconds for the first."""

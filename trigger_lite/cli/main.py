@@ -19,6 +19,7 @@ _MODULES: Final = {
     "worker": "worker",
     "trigger": "trigger",
     "runs": "runs",
+    "bulk": "bulk",
     "logs": "logs",
     "keys": "keys",
     "sign-in": "sign_in",

@@ -122,22 +122,34 @@ class MomentType(click.ParamType[datetime]):
             )
 
 
-class RunId(click.ParamType[str]):
-    """The id of a run."""
+class Id(click.ParamType[str]):
+    """An id with this prefix, of `what`; `shown_by` is the command that lists them."""
 
-    name = "run"
+    def __init__(self, prefix: str, what: str, shown_by: str) -> None:
+        self.name = prefix
+        self._prefix = prefix
+        self._what = what
+        self._shown_by = shown_by
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         from trigger_lite.protocol.ids import is_id
 
         text = str(value).strip()
-        if not is_id("run", text):
+        if not is_id(self._prefix, text):
             self.fail(
-                f"{text!r} is not a run's id; ids begin with run_ and 'trigger-lite runs list' shows them",
+                f"{text!r} is not {self._what}'s id; ids begin with {self._prefix}_ "
+                f"and '{self._shown_by}' shows them",
                 param,
                 ctx,
             )
         return text
+
+
+class RunId(Id):
+    """The id of a run."""
+
+    def __init__(self) -> None:
+        super().__init__("run", "a run", "trigger-lite runs list")
 
 
 def server_options() -> list[click.Option]:

@@ -1,7 +1,7 @@
 """The options of one trigger, as the command line has them."""
 
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import click
 
@@ -10,6 +10,10 @@ from trigger_lite.cli.options import Collected, DurationType, MomentType, Neares
 from trigger_lite.cli.payloads import check_json
 from trigger_lite.protocol.machines import PRESETS
 from trigger_lite.protocol.tasks import MAX_ATTEMPTS, TriggerOptions
+
+if TYPE_CHECKING:
+    from trigger_lite.sdk.debounce import Debounce
+    from trigger_lite.sdk.options import ReplayOptions
 
 _GROUP: Final = "run"
 
@@ -39,6 +43,18 @@ _ROWS: Final = (
     _Row("--max-attempts", click.IntRange(1, MAX_ATTEMPTS), "N", "Attempts in all; 1 for no retry."),
     _Row("--max-duration", DurationType(), None, "How long one attempt may take."),
     _Row("--metadata", click.STRING, "JSON", "What the run's metadata begins with."),
+    _Row("--on-version", click.STRING, "VERSION", "Run on this deployed version and on no other."),
+)
+_DEBOUNCE: Final = (
+    _Row("--debounce", click.STRING, "KEY", "Triggers of this key become one run while it is delayed."),
+    _Row("--debounce-delay", DurationType(), None, "It starts this long after the last.  [default: 5s]"),
+    _Row(
+        "--debounce-mode",
+        NearestChoice(["leading", "trailing"], "a mode"),
+        "MODE",
+        "Whose payload it has: the first's (leading, default) or the last's (trailing).",
+    ),
+    _Row("--debounce-max-delay", DurationType(), None, "It starts no later than this after the first."),
 )
 
 
@@ -47,10 +63,16 @@ def run_options() -> list[click.Option]:
     tag = Collected(
         _GROUP, "--tag", "tags", multiple=True, metavar="TAG", help_text="Tag of the run; repeatable."
     )
-    rest = [
-        Collected(_GROUP, row.name, type=row.type, metavar=row.metavar, help_text=row.help) for row in _ROWS
-    ]
-    return [tag, *rest]
+    return [tag, *map(_option, _ROWS)]
+
+
+def debounce_options() -> list[click.Option]:
+    """Return the options that make one run of several triggers."""
+    return [*map(_option, _DEBOUNCE)]
+
+
+def _option(row: _Row) -> click.Option:
+    return Collected(_GROUP, row.name, type=row.type, metavar=row.metavar, help_text=row.help)
 
 
 def trigger_options(ctx: click.Context) -> TriggerOptions:
@@ -59,15 +81,39 @@ def trigger_options(ctx: click.Context) -> TriggerOptions:
     from trigger_lite.sdk.options import RunOptions
     from trigger_lite.sdk.options import trigger_options as on_the_wire
 
-    given: dict[str, Any] = collected(ctx, _GROUP)
-    options: RunOptions = {}
-    for name, value in given.items():
-        sdk_name = "key" if name == "concurrency_key" else name  # --key is the environment's key
-        options[sdk_name] = _value(name, value)  # type: ignore[literal-required]
+    given = collected(ctx, _GROUP)
     try:
+        debounce = _debounce(given)
+        options = cast(RunOptions, _options(given))
+        if debounce is not None:
+            options["debounce"] = debounce
         return on_the_wire("trigger", options)
     except DefinitionError as error:
         raise BadInput(str(error)) from error
+
+
+def replay_options(ctx: click.Context) -> "ReplayOptions":
+    """Return what a replay is to change; raises BadInput naming the option that is wrong."""
+    return cast("ReplayOptions", _options(collected(ctx, _GROUP)))
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options under the SDK's names: --key is the environment's key, --version the program's."""
+    names = {"concurrency_key": "key", "on_version": "version"}
+    kept = {name: value for name, value in given.items() if not name.startswith("debounce")}
+    return {names.get(name, name): _value(name, value) for name, value in kept.items()}
+
+
+def _debounce(given: dict[str, Any]) -> "Debounce | None":
+    from trigger_lite.sdk.debounce import Debounce
+
+    named = {name.removeprefix("debounce_"): value for name, value in given.items() if "debounce" in name}
+    if not named:
+        return None
+    if "debounce" not in named:
+        raise BadInput("--debounce-… needs --debounce KEY, which says what triggers belong together")
+    key = named.pop("debounce")
+    return Debounce(key, **{"delay": "5s", **named})
 
 
 def _value(name: str, value: Any) -> Any:

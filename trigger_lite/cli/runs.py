@@ -1,4 +1,4 @@
-"""`trigger-lite runs`: list, get, cancel, replay."""
+"""`trigger-lite runs`: list, get, cancel, replay, reschedule."""
 
 import time
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import click
 
 from trigger_lite.cli.options import MomentType, NearestChoice, RunId, server_options, with_options
 from trigger_lite.cli.output import as_json, printable, say, status_text, table
+from trigger_lite.cli.run_options import replay_options, run_options
 from trigger_lite.cli.times import age, seconds_between, spoken_seconds
 from trigger_lite.protocol.runs import RunSummary
 from trigger_lite.protocol.statuses import ApiStatus
@@ -111,6 +112,8 @@ def get(ctx: click.Context, *, run: str, as_json: bool) -> None:
 Examples:
   trigger-lite runs cancel run_06fd3v…
   trigger-lite runs list --status queued --json | jq -r '.[].id' | xargs trigger-lite runs cancel
+\b
+All runs of a filter: 'trigger-lite bulk cancel'.
 """,
 )
 @click.argument("runs", type=RunId(), nargs=-1, required=True, metavar="RUN...")
@@ -136,22 +139,31 @@ def cancel(ctx: click.Context, *, runs: Sequence[str]) -> None:
 Examples:
   trigger-lite runs replay run_06fd3v…
   trigger-lite runs replay run_06fd3v… --wait
+  trigger-lite runs replay run_06fd3v… --payload '{"width": 200}' --machine large-1x
 \b
 Prints the new run's id, or with --wait its output. Exit codes are those of 'trigger-lite trigger'.
+All runs of a filter: 'trigger-lite bulk replay'.
 """,
 )
 @click.argument("run", type=RunId())
 @click.option("--wait", is_flag=True, help="Show progress until the new run is over; then its output.")
+@click.option("--payload", metavar="JSON", help="Another payload; - is stdin.")
+@click.option("--payload-file", metavar="FILE", help="Read the payload from a file; - is stdin.")
 @as_json
-@with_options(server_options())
+@with_options([*run_options(), *server_options()])
 @click.pass_context
-def replay(ctx: click.Context, *, run: str, wait: bool, as_json: bool) -> None:
-    """Trigger the same again: same task, payload, tags and queue."""
+def replay(
+    ctx: click.Context, *, run: str, wait: bool, payload: str | None, payload_file: str | None, as_json: bool
+) -> None:
+    """Trigger the same again: same task, payload, tags and queue, but for what is given."""
     from trigger_lite.cli.api import open_api
     from trigger_lite.cli.output import print_json
+    from trigger_lite.cli.payloads import read_payload
 
+    options = replay_options(ctx)
+    text = read_payload(payload, payload_file)
     api = open_api(ctx)
-    new_id = api.replay_run(run)
+    new_id = api.replay_run(run, text, options)
     page = api.target.run_page(new_id)
     if wait:
         from trigger_lite.cli.waiting import wait_and_exit
@@ -162,6 +174,26 @@ def replay(ctx: click.Context, *, run: str, wait: bool, as_json: bool) -> None:
     else:
         click.echo(new_id)
         say(page)
+
+
+@command.command(
+    "reschedule",
+    epilog="""\b
+Examples:
+  trigger-lite runs reschedule run_06fd3v… 2h
+  trigger-lite runs reschedule run_06fd3v… 2026-11-23T08:00
+""",
+)
+@click.argument("run", type=RunId())
+@click.argument("delay", type=MomentType(in_past=False), metavar="DURATION|TIME")
+@with_options(server_options())
+@click.pass_context
+def reschedule(ctx: click.Context, *, run: str, delay: datetime) -> None:
+    """Let a delayed run start at another time."""
+    from trigger_lite.cli.api import open_api
+
+    moved = open_api(ctx).reschedule_run(run, delay)
+    say(f"{run} starts at {moved.delayed_until}")
 
 
 def _query(lists: dict[str, Sequence[str]], since: datetime | None) -> dict[str, str]:

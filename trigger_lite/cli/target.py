@@ -34,7 +34,11 @@ class Target(msgspec.Struct, frozen=True):
 
     def run_page(self, run_id: str) -> str:
         """Return the address of a run's page in the dashboard."""
-        return f"{self.url}/{self.environment or 'prod'}/runs/{run_id}"
+        return self.page(f"runs/{run_id}")
+
+    def page(self, path: str) -> str:
+        """Return the address of a page of this environment in the dashboard."""
+        return f"{self.url}/{self.environment or 'prod'}/{path}"
 
 
 def find_target(ctx: click.Context, *, environment: str = "prod") -> Target:

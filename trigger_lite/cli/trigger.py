@@ -5,7 +5,7 @@ import click
 from trigger_lite.cli.options import server_options, with_options
 from trigger_lite.cli.output import as_json, print_json, say
 from trigger_lite.cli.payloads import read_payload
-from trigger_lite.cli.run_options import run_options, trigger_options
+from trigger_lite.cli.run_options import debounce_options, run_options, trigger_options
 
 
 @click.command(
@@ -26,7 +26,7 @@ Exit codes with --wait: 0 completed, 1 failed, crashed, timed out or expired, 3 
 @click.option("--wait", is_flag=True, help="Show progress until the run is over; then its output.")
 @click.option("--payload-file", metavar="FILE", help="Read the JSON from a file; - is stdin.")
 @as_json
-@with_options([*run_options(), *server_options()])
+@with_options([*run_options(), *debounce_options(), *server_options()])
 @click.pass_context
 def command(
     ctx: click.Context, *, task: str, payload: str | None, wait: bool, payload_file: str | None, as_json: bool
