@@ -112,6 +112,36 @@ def test_a_child_that_ends_ends_its_run_and_nothing_else(
     wait_until_ended(*remembered(tmp_path))
 
 
+@pytest.mark.parametrize("how", ["kill", "memory", "said"])
+def test_a_run_out_of_memory_is_made_again_on_a_larger_machine(
+    server: RealServer, write_tasks: WriteTasks, how: str
+) -> None:
+    """AT-14: killed by the system, refused more by it, or said by the task; once, then it has crashed."""
+    server.start()
+    source = """
+        import resource
+        from trigger_lite import OutOfMemory
+
+        @task(retry=Retry(3, min=0.01, out_of_memory_machine="medium-1x"))
+        def hungry(ctx: Ctx, how, always):
+            if ctx.machine.name == "medium-1x" and not always:
+                return [ctx.machine.name, ctx.machine.memory, ctx.attempt.number]
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if how == "said":
+                raise OutOfMemory()
+            resource.setrlimit(resource.RLIMIT_AS, (300_000_000, 300_000_000))
+            kept = []
+            while True:
+                kept.append(bytearray(10_000_000))
+    """
+    server.start_worker(write_tasks(source), "--concurrency", "1")
+    run = server.finished(server.trigger("hungry", {"how": how, "always": False}))
+    assert (run["status"], run["output"]) == ("COMPLETED", ["medium-1x", 2, 2]), run
+    run = server.finished(server.trigger("hungry", {"how": how, "always": True}))
+    assert (run["status"], run["attemptCount"]) == ("CRASHED", 2), run
+
+
 def test_a_child_that_ends_is_tried_again_as_its_task_says(
     server: RealServer, write_tasks: WriteTasks, tmp_path: Path
 ) -> None:
