@@ -17,7 +17,18 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 DEFAULT_DATA: Final = Path("trigger-lite-data")
 # Variables of clients, workers and runs: not settings of the server, and not mistakes either.
 NOT_SETTINGS: Final = frozenset(
-    {"URL", "KEY", "RUN_ID", "VERSION", "MODE", "DEBUG", "DEV_RETRIES", "ATTEMPT", "ENVIRONMENT"}
+    {
+        "URL",
+        "KEY",
+        "RUN_ID",
+        "VERSION",
+        "MODE",
+        "DEBUG",
+        "DEV_RETRIES",
+        "ATTEMPT",
+        "ENVIRONMENT",
+        "PARKED_MEMORY",
+    }
 )
 FOR_EVER: Final = "off"
 """The value of a `keep_…` setting that removes nothing."""

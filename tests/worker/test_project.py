@@ -26,6 +26,8 @@ machine = "small-2x"
 [build]
 apt = ["ffmpeg"]
 files = ["models/*.onnx"]
+[worker]
+parked_memory = "2GB"
 [dev]
 env_files = [".env"]
 retries = true
@@ -39,6 +41,7 @@ def test_trigger_toml_above_the_folder_is_found(tmp_path: Path) -> None:
     project = find_project(below)
     assert (project.root, project.project, project.dirs) == (tmp_path, "shop", ["jobs"])
     assert project.dev.retries and project.build.apt == ["ffmpeg"]
+    assert project.worker.parked_memory == "2GB"
 
 
 def test_pyproject_is_read_when_it_has_the_table(tmp_path: Path) -> None:
@@ -56,6 +59,8 @@ def test_pyproject_is_read_when_it_has_the_table(tmp_path: Path) -> None:
         ("zebra = 1", "unknown key 'zebra'; known are project, dirs"),
         ("dirs = 3", "Expected `array`, got `int`"),
         ('[defaults]\nmax_duration = "soon"', "'soon' is not a duration"),
+        ('[worker]\nparked_memory = "lots"', "'lots' is no amount of memory"),
+        ("[worker]\nparked_memry = 1", "unknown key 'worker.parked_memry'; did you mean 'parked_memory'?"),
         ('[defaults]\nmachine = "huge"', "machine 'huge' is not one of micro"),
         ("[defaults]\nretry = { attempts = 0 }", "attempts must be 1 to"),
         ("project =", "is not valid TOML"),

@@ -9,6 +9,7 @@ import click
 from trigger_lite.cli.failures import BadInput
 from trigger_lite.cli.options import server_options, with_options
 from trigger_lite.cli.output import dim
+from trigger_lite.cli.parked_memory import parked_memory_option
 from trigger_lite.protocol.version import __version__
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ Then, in another terminal:
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Runs at a time.  [default: two a core]"
 )
+@parked_memory_option
 @with_options(server_options())
 @click.pass_context
-def command(ctx: click.Context, *, directory: Path | None, concurrency: int | None) -> None:
+def command(
+    ctx: click.Context, *, directory: Path | None, concurrency: int | None, parked_memory: int | None
+) -> None:
     """Run the tasks of a folder in the dev environment, and again whenever a file changes."""
     from trigger_lite.cli.api import open_api
     from trigger_lite.cli.tasks_folder import project_folder, project_of, tasks_folder
@@ -52,7 +56,9 @@ def command(ctx: click.Context, *, directory: Path | None, concurrency: int | No
     click.echo(
         f"{click.style('trigger-lite dev', bold=True)} {__version__}  {dim(_shown(folder))}  →  {target.url}"
     )
-    settings = worker_settings(target, folder, concurrency=concurrency, name=None, watch=True)
+    settings = worker_settings(
+        target, folder, project, concurrency=concurrency, parked_memory=parked_memory, name=None, watch=True
+    )
     ctx.exit(work(settings, DevPrinter(retries=dev_retries(project))))
 
 

@@ -8,14 +8,27 @@ from trigger_lite.cli.failures import BadInput, CommandFailed
 from trigger_lite.cli.target import Target
 from trigger_lite.sdk.errors import ConnectionFailed
 from trigger_lite.worker.events import WorkerObserver
+from trigger_lite.worker.memory import parse_memory
+from trigger_lite.worker.project import ProjectConfig
 from trigger_lite.worker.settings import WorkerSettings
 
 
 def worker_settings(
-    target: Target, directory: Path, *, concurrency: int | None, name: str | None, watch: bool
+    target: Target,
+    directory: Path,
+    project: ProjectConfig,
+    *,
+    concurrency: int | None,
+    parked_memory: int | None,
+    name: str | None,
+    watch: bool,
 ) -> WorkerSettings:
-    """Return the settings of a worker; what is None keeps the worker's own default."""
+    """Return the settings of a worker; what is None is as the project says, or the worker's own default."""
     settings = WorkerSettings(directory=directory.resolve(), url=target.url, key=target.key, watch=watch)
+    if parked_memory is None and project.worker.parked_memory is not None:
+        parked_memory = parse_memory(project.worker.parked_memory)
+    if parked_memory is not None:
+        settings = replace(settings, parked_memory=parked_memory)
     if concurrency is not None:
         settings = replace(settings, concurrency=concurrency)
     return settings if name is None else replace(settings, name=name)

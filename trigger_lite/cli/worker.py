@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from trigger_lite.cli.options import server_options, with_options
+from trigger_lite.cli.parked_memory import parked_memory_option
 from trigger_lite.cli.target import find_target
 
 
@@ -25,6 +26,7 @@ Set the key as TRIGGER_LITE_KEY rather than --key: other users of a machine can 
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Runs at a time.  [default: two a core]"
 )
+@parked_memory_option
 @click.option(
     "--name", metavar="TEXT", help="How the dashboard calls this worker.  [default: the host's name]"
 )
@@ -38,6 +40,7 @@ def command(
     *,
     directory: Path,
     concurrency: int | None,
+    parked_memory: int | None,
     name: str | None,
     quiet: bool,
     json_logs: bool,
@@ -48,10 +51,18 @@ def command(
     from trigger_lite.cli.work import refuse_unknown_key, work, worker_settings
     from trigger_lite.cli.worker_lines import JsonPrinter, ProblemPrinter, WorkerPrinter
 
-    project_of(tasks_folder(directory))
+    project = project_of(tasks_folder(directory))
     target = find_target(ctx)
     refuse_unknown_key(target)
-    settings = worker_settings(target, directory, concurrency=concurrency, name=name, watch=False)
+    settings = worker_settings(
+        target,
+        directory,
+        project,
+        concurrency=concurrency,
+        parked_memory=parked_memory,
+        name=name,
+        watch=False,
+    )
     settings = replace(settings, until_stdin_ends=until_stdin_ends)
     observer = JsonPrinter() if json_logs else ProblemPrinter() if quiet else WorkerPrinter()
     ctx.exit(work(settings, observer))

@@ -4,11 +4,12 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 _ROLLUP: Final = Path("/proc/self/smaps_rollup")
-_LIMITS: Final = (
+CONTAINER_LIMITS: Final = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
@@ -28,10 +29,10 @@ def own_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def total_memory() -> int:
-    """Return the bytes of memory there are for this machine or container."""
+def total_memory(limits: Sequence[Path] = CONTAINER_LIMITS) -> int:
+    """Return the bytes of memory there are for this machine, or its container when that has fewer."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in _LIMITS:
+    for path in limits:
         try:
             text = path.read_text().strip()
         except OSError:

@@ -12,6 +12,7 @@ from trigger_lite.protocol.machines import PRESETS
 from trigger_lite.protocol.manifest import MachineManifest, TaskManifest
 from trigger_lite.sdk.errors import DefinitionError
 from trigger_lite.sdk.retry import DEFAULT_RETRY, Retry
+from trigger_lite.worker.memory import parse_memory
 
 CONFIG_FILE: Final = "trigger.toml"
 PYPROJECT: Final = "pyproject.toml"
@@ -59,6 +60,12 @@ class Dev(msgspec.Struct, frozen=True, kw_only=True):
     retries: bool = False
 
 
+class WorkerTable(msgspec.Struct, frozen=True, kw_only=True):
+    """How workers run tasks. `parked_memory`: what waiting runs may hold, such as "2GB" or "25%"."""
+
+    parked_memory: str | None = None
+
+
 class ProjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The project's settings; `root` is the folder they were found in."""
 
@@ -70,6 +77,7 @@ class ProjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     lock: str | None = None
     defaults: Defaults = Defaults()
     build: Build = Build()
+    worker: WorkerTable = WorkerTable()
     dev: Dev = Dev()
 
 
@@ -78,6 +86,7 @@ _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "defaults": Defaults,
     "defaults.retry": RetryDefaults,
     "build": Build,
+    "worker": WorkerTable,
     "dev": Dev,
 }
 
@@ -138,6 +147,8 @@ def _project(table: Any, folder: Path, path: Path) -> ProjectConfig:
     try:
         config = msgspec.convert(table, ProjectConfig)
         _check_defaults(config.defaults)
+        if config.worker.parked_memory is not None:
+            parse_memory(config.worker.parked_memory)
     except (msgspec.ValidationError, ValueError, DefinitionError) as error:
         raise ProjectConfigError(f"{path}: {error}", path) from error
     return msgspec.structs.replace(config, root=folder)
