@@ -1,4 +1,4 @@
-"""TTL: a run that waited too long for its first start never starts (Q-40…43)."""
+"""TTL: a run that waited too long for its first start never starts (Q-40…44)."""
 
 import pytest
 
@@ -120,3 +120,17 @@ def test_a_running_run_has_no_ttl_any_more(engine: Harness) -> None:
     run = a_started_run(engine, ttl=10)
     assert engine.run(run).ttl_at is None
     assert engine.do(find_next_expiry) is None
+
+
+def test_a_run_in_dev_that_no_worker_started_still_expires(engine: Harness) -> None:
+    """Q-44: it was handed out, its worker went; deployed, a run that was handed out waits on (Q-43)."""
+    for environment in (engine.dev, engine.prod):
+        a_version(engine, environment=environment)
+        a_run(engine, ttl=70, environment=environment)
+    claimed = [claim_one(engine, environment=environment) for environment in (engine.dev, engine.prod)]
+    engine.pass_time(60)
+    for run in claimed:
+        engine.do(time_out, run.id, run.snapshot_seq)
+    engine.pass_time(10)
+    engine.do(expire_lapsed, 100)
+    assert [engine.run(run).status for run in claimed] == [R.EXPIRED, R.PENDING]

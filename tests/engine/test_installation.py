@@ -2,9 +2,11 @@
 
 import re
 
+from tests.support.builders import a_run, a_version, claim, claim_one
 from tests.support.harness import CONCURRENCY, Harness
 from trigger_lite.engine.events import QueueChanged
 from trigger_lite.engine.installation import environment_key, key_hash, prepare_installation
+from trigger_lite.web.auth import Keyring
 
 
 def test_a_first_start_makes_two_environments_of_one_project(engine: Harness) -> None:
@@ -43,3 +45,17 @@ def test_another_secret_makes_other_keys(engine: Harness) -> None:
     changed = engine.do(prepare_installation, b"other", CONCURRENCY)
     assert [e.key_hash for e in changed] == [key_hash(environment_key(b"other", e)) for e in changed]
     assert [e.id for e in changed] == [engine.dev.id, engine.prod.id]
+
+
+def test_an_archived_environment_starts_nothing_and_its_key_is_no_more(engine: Harness) -> None:
+    """PV-06: its runs stay in line and hold up nobody; nothing of it fails."""
+    a_version(engine)
+    a_version(engine, environment=engine.dev)
+    left, other = a_run(engine), a_run(engine, environment=engine.dev)
+    engine.change("UPDATE environment SET archived_at = :now WHERE id = :id", now=1, id=engine.prod.id)
+    assert claim(engine) == []
+    assert claim_one(engine, environment=engine.dev).id == other.id
+    assert engine.run(left).status == "PENDING"
+    keys = Keyring(b"secret", engine.do(prepare_installation, b"secret", CONCURRENCY))
+    assert keys.find(environment_key(b"secret", engine.prod)) is None
+    assert keys.find(environment_key(b"secret", engine.dev)) is not None

@@ -70,9 +70,14 @@ def _not_started(tx: Tx, run: RunRow) -> RunRow:
         run,
         score=tx.now + delivery_delay_ms(run.id, deliveries),
         deliveries=deliveries,
-        started_at=run.started_at,
+        started_at=None if _still_expires(tx, run) else run.started_at,
         why="The worker did not start it in time",
     )
+
+
+def _still_expires(tx: Tx, run: RunRow) -> bool:
+    """Tell whether the TTL goes on of a run that no worker started: in dev, where workers come and go (Q-44)."""
+    return not run.attempt and environments.get_environment(tx, run.environment_id).is_dev
 
 
 def _return(tx: Tx, run: RunRow, *, score: int, deliveries: int, started_at: int | None, why: str) -> RunRow:

@@ -33,7 +33,7 @@ class EnvironmentRow(NamedTuple):
 class Load(NamedTuple):
     """How full an environment is."""
 
-    paused: int
+    paused: int  # or archived (PV-06)
     held: int
     concurrency_limit: int
     burst_percent: int
@@ -54,7 +54,7 @@ _LIST = Query(_COLUMNS + " WHERE e.archived_at IS NULL ORDER BY e.id", Environme
 _GET = Query(_COLUMNS + " WHERE e.id = :id", EnvironmentRow)
 _FIND_LIVE = Query(_COLUMNS + " WHERE e.id = :id AND e.archived_at IS NULL", EnvironmentRow)
 _LOAD = Query(
-    """SELECT paused, held, concurrency_limit, burst_percent,
+    """SELECT CASE WHEN archived_at IS NULL THEN paused ELSE 1 END, held, concurrency_limit, burst_percent,
           EXISTS (SELECT 1 FROM queue WHERE queue.environment_id = environment.id
              AND (rate_count IS NOT NULL OR key_rate_count IS NOT NULL))
          FROM environment WHERE id = :id""",
