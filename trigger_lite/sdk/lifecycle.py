@@ -15,7 +15,7 @@ from trigger_lite.protocol.run_errors import (
 from trigger_lite.protocol.statuses import api_status
 from trigger_lite.sdk.context import Ctx, enter_context
 from trigger_lite.sdk.decision import CatchAnswer
-from trigger_lite.sdk.errors import DefinitionError, RunCanceled, RunFailed
+from trigger_lite.sdk.errors import DefinitionError, OutsideRun, RunCanceled, RunFailed
 from trigger_lite.sdk.hooks import hooks_of
 from trigger_lite.sdk.hosts import Host, host_of
 from trigger_lite.sdk.middleware import MiddlewareFault, MiddlewareStack, middleware
@@ -36,6 +36,8 @@ class Lifecycle:
         self._task = task
         self.context = context
         self.host: Host = host_of(is_async=isinstance(task, AsyncTask))
+        self.is_over = False
+        """Whether the run is: what its hooks do then is no part of it."""
         self._is_listening = False
         context.lifecycle = self
 
@@ -109,7 +111,12 @@ class Lifecycle:
 
 
 def waiting(context: Ctx) -> None:
-    """The run begins to wait: call its hooks. Blocks, so in any thread but one that runs an event loop."""
+    """The run begins to wait: call its hooks. Blocks, so in any thread but one that runs an event loop.
+
+    Raises OutsideRun in hooks that hear of a crash.
+    """
+    if context.lifecycle is not None and context.lifecycle.is_over:
+        raise OutsideRun("the run is over, so its hooks cannot wait in it")
     _tell(context, "on_wait")
 
 
@@ -147,6 +154,7 @@ def tell_failure(
     """Call `on_failure` and `on_complete` for a run whose own process could not. Never raises."""
     context = Ctx(execution, channel)
     lifecycle = Lifecycle(task, context)
+    lifecycle.is_over = True
     status = api_status(final_status(failure, is_dev=execution.environment.type == "DEVELOPMENT"))
     error = RunFailed(execution.run.id, task=task.id, status=status.value, error=failure)
     with enter_context(context):

@@ -16,6 +16,7 @@ from trigger_lite.worker.child_process import ChildProcess
 from trigger_lite.worker.crew import Crew
 from trigger_lite.worker.events import LogPrinted, Problem, RunFinished, RunStarted, WorkerObserver
 from trigger_lite.worker.exits import error_of_exit
+from trigger_lite.worker.failure_hooks import FailureHooks
 from trigger_lite.worker.held import HeldRun, Stage
 from trigger_lite.worker.log_shipping import LogShipping
 from trigger_lite.worker.messages import (
@@ -29,6 +30,7 @@ from trigger_lite.worker.messages import (
     Resolved,
     Said,
     TagsAdded,
+    Told,
     Unpark,
 )
 from trigger_lite.worker.outbox import Outbox
@@ -64,8 +66,12 @@ class Attempts:
         self._is_reading = True
         self.crew = Crew(settings, self)
         self._parking = Parking(settings.parked_memory)
+        self.failure_hooks = FailureHooks(
+            self.crew, settings.hook_limit, over_time=self._hooks_over_time, ended=self._hooks_ended
+        )
         self.on_child_ready: Callable[[], None] = lambda: None
         self.on_seats_changed: Callable[[], None] = lambda: None
+        self.on_hooks_ended: Callable[[], None] = lambda: None
 
     def begin(self, held: HeldRun, child: ChildProcess) -> None:
         """Start the run's code in this child."""
@@ -229,6 +235,11 @@ class Attempts:
                 self._park(held, message)
             case Unpark():
                 self._unpark(held)
+            case Told():
+                child.drain_output()
+                child.run = None
+                self.crew.give_back(child)
+                self.failure_hooks.done(held)
 
     def child_printed(self, child: ChildProcess, source: LogSource, chunk: bytes) -> None:
         """Take bytes of a child's stdout or stderr."""
@@ -243,8 +254,12 @@ class Attempts:
     def child_exited(self, child: ChildProcess, code: int) -> None:
         """A child is gone; the run it made, if any, has crashed unless somebody ended it."""
         held = child.run
-        if held is not None:
-            child.run = None
+        if held is None:
+            return
+        child.run = None
+        if held.stage is Stage.TELLING:
+            self.failure_hooks.done(held)
+        else:
             self._end(held, self._failed(held, error_of_exit(code)))
 
     def template_lost(self, code: int) -> None:
@@ -309,6 +324,18 @@ class Attempts:
             child.template.signal(child.number, signal.SIGTERM)
             held.cancel_timer()
             held.timer = self._loop.call_later(self._settings.kill_grace, self.crew.kill, child)
+
+    def _hooks_over_time(self, held: HeldRun) -> None:
+        text = (
+            f"The hooks of the failure took longer than {self._settings.hook_limit:g} seconds and were ended"
+        )
+        line = LogLine(held.id, held.attempt, _now_ms(), "ERROR", "system", text)
+        self._ship(held, [line])
+
+    def _hooks_ended(self, held: HeldRun) -> None:
+        if held.output is not None:
+            self._ship(held, held.output.close(at=_now_ms()))
+        self.on_hooks_ended()
 
     def _said(self, held: HeldRun, said: Said) -> None:
         line = self._output(held).said(said.level, said.message, at=said.at, attributes=said.attributes)

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, cast
 
@@ -26,6 +27,7 @@ from trigger_lite.sdk.attempt import run_attempt
 from trigger_lite.sdk.cancellation import Cancellation
 from trigger_lite.sdk.channel import Awaited
 from trigger_lite.sdk.decision import AttemptSettings
+from trigger_lite.sdk.lifecycle import tell_failure
 from trigger_lite.sdk.task import Task
 from trigger_lite.worker.capture import capture_logging
 from trigger_lite.worker.frames import BlockingFrames
@@ -37,6 +39,7 @@ from trigger_lite.worker.messages import (
     Packet,
     Said,
     TagsAdded,
+    Told,
 )
 from trigger_lite.worker.waits import AttemptWaits, Bell, decoder
 
@@ -139,11 +142,11 @@ class Child:
             begin = decoder.decode(frame)
             if not isinstance(begin, Begin):
                 continue  # for a wait that is no more
-            completion = self._attempt(begin)
+            done = self._obey(begin)
             self._flush()
             if self._terminated:
                 _die_of_sigterm()
-            self.send(Finished(completion))
+            self.send(done)
 
     @property
     def is_ending(self) -> bool:
@@ -167,11 +170,23 @@ class Child:
         """Pass on one log line."""
         self.send(Said(level, at, message, attributes))
 
-    def _attempt(self, begin: Begin) -> Completion:
+    def _obey(self, begin: Begin) -> Packet:
         execution = begin.execution
         task = self._duty.find_task(execution.task.id)
+        if begin.failure is not None:
+            if task is not None:
+                with self._surroundings(begin) as channel:
+                    tell_failure(task, execution, channel, begin.failure)
+            return Told()
         if task is None:
-            return _task_not_found(execution)
+            return Finished(_task_not_found(execution))
+        with self._surroundings(begin) as channel:
+            return Finished(run_attempt(task, execution, channel, settings=self._duty.settings))
+
+    @contextmanager
+    def _surroundings(self, begin: Begin) -> Iterator[ChildChannel]:
+        """Be as the run wants this process to be, and afterwards as it was."""
+        execution = begin.execution
         before = _set_environment({**begin.env, "TRIGGER_LITE_RUN_ID": execution.run.id})
         if self._duty.enforce_memory:
             _limit_memory(execution.machine.memory)
@@ -179,7 +194,7 @@ class Child:
         if self.is_canceled:
             channel.canceled.set()
         try:
-            return run_attempt(task, execution, channel, settings=self._duty.settings)
+            yield channel
         finally:
             self._channel = None
             channel.close()

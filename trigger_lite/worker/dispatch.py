@@ -54,6 +54,7 @@ class Dispatch:
         self._quiet.set()
         attempts.on_child_ready = self.assign
         attempts.on_seats_changed = self._seats_changed
+        attempts.on_hooks_ended = self._hooks_ended
 
     # ---- what the connection asks and says ----
 
@@ -111,8 +112,9 @@ class Dispatch:
     # ---- what happens here ----
 
     def assign(self) -> None:
-        """Begin what waits, as far as children are free."""
-        crew = self._attempts.crew
+        """Begin what waits, as far as children are free; first what somebody waits to hear."""
+        crew, hooks = self._attempts.crew, self._attempts.failure_hooks
+        self._tell_hooks()
         while self._ready:
             if self._is_too_old(self._ready[0]):
                 self._hand_back(self._ready.popleft())
@@ -120,14 +122,23 @@ class Dispatch:
             seats = self._settings.concurrency - self._busy
             child = crew.take() if seats > 0 else None
             if child is None:
-                crew.want(min(len(self._ready), max(seats, 0)))
+                crew.want(min(len(self._ready) + hooks.waiting, max(seats, 0)))
                 self._watch_waiting()
                 return
             held = self._ready.popleft()
             self._running += 1
             self._quiet.clear()
             self._attempts.begin(held, child)
-        crew.want(0)
+        crew.want(hooks.waiting)
+
+    def _tell_hooks(self) -> None:
+        crew, hooks = self._attempts.crew, self._attempts.failure_hooks
+        while hooks.waiting and self._busy < self._settings.concurrency:
+            child = crew.take()
+            if child is None:
+                return
+            self._running += 1
+            hooks.begin(child)
 
     def attempt_ended(self, held: HeldRun, seconds: float) -> None:
         """Make use of the child that is free now, before anything is reported."""
@@ -158,16 +169,18 @@ class Dispatch:
             if held.stage is Stage.RUNNING and held.child is not None:
                 held.stop_error = held.stop_error or STOPPED
                 self._attempts.crew.kill(held.child)
+        self._attempts.failure_hooks.stop()
+        self._check_quiet()
 
     @property
     def quiet(self) -> asyncio.Event:
-        """Set while no run is in a child."""
+        """Set while no run is in a child, or will be to have its hooks told."""
         return self._quiet
 
     @property
     def running(self) -> int:
-        """How many runs are in children."""
-        return self._running
+        """How many runs have their code in children."""
+        return self._running - self._attempts.failure_hooks.running
 
     @property
     def _busy(self) -> int:
@@ -176,6 +189,10 @@ class Dispatch:
 
     def _seats_changed(self) -> None:
         self._outbox.wake()
+        self.assign()
+
+    def _hooks_ended(self) -> None:
+        self._attempt_gone()
         self.assign()
 
     # ---- messages ----
@@ -209,6 +226,8 @@ class Dispatch:
             self._retry(held, ack.retry)
         else:
             del self._runs[held.id]
+            if self._attempts.failure_hooks.consider(held, ack):
+                self._quiet.clear()
 
     def _refused(self, refused: Refused) -> None:
         message = self._outbox.settle(refused.seq)
@@ -313,9 +332,12 @@ class Dispatch:
 
     def _attempt_gone(self) -> None:
         self._running -= 1
-        if self._running == 0:
-            self._quiet.set()
+        self._check_quiet()
         self._outbox.wake()
+
+    def _check_quiet(self) -> None:
+        if self._running == 0 and self._attempts.failure_hooks.waiting == 0:
+            self._quiet.set()
 
     # ---- runs that wait too long ----
 

@@ -30,6 +30,7 @@ class Stage(Enum):
     RUNNING = "in a child"
     REPORTED = "ended; the server has not answered"
     PAUSED = "between two attempts"
+    TELLING = "over; hooks are told so in a child"
 
 
 class HeldRun:

@@ -3,7 +3,7 @@
 parent ── Prepare, Fork, Signal, Retire ──▶ template    (one per version of the user's code)
 parent ◀─ Importing, Index, Forked, Exited, NotForked ── template
 parent ── Begin, Parked, Resolved ──▶ child             (one run at a time)
-parent ◀─ Said, MetadataChanged, TagsAdded, Park, Unpark, Finished ── child
+parent ◀─ Said, MetadataChanged, TagsAdded, Park, Unpark, Finished, Told ── child
 """
 
 import signal
@@ -14,6 +14,7 @@ import msgspec
 from trigger_lite.protocol.execution import Completion, Execution
 from trigger_lite.protocol.manifest import TaskManifest
 from trigger_lite.protocol.metadata import Operation
+from trigger_lite.protocol.run_errors import RunError
 from trigger_lite.protocol.waitpoints import CompletedWaitpoint
 from trigger_lite.protocol.worker import LogLevel
 from trigger_lite.worker.events import DuplicateTask, ImportFailed
@@ -106,10 +107,14 @@ FromTemplate = Importing | Index | Forked | Exited | NotForked
 
 
 class Begin(Packet, frozen=True):
-    """Make one attempt with these environment variables on top."""
+    """Make one attempt with these environment variables on top.
+
+    With `failure` it was the last one, and failed with that: only tell the hooks.
+    """
 
     execution: Execution
     env: dict[str, str]
+    failure: RunError | None = None
 
 
 class Parked(Packet, frozen=True):
@@ -167,4 +172,8 @@ class Finished(Packet, frozen=True):
     completion: Completion
 
 
-FromChild = Said | MetadataChanged | TagsAdded | Park | Unpark | Finished
+class Told(Packet, frozen=True):
+    """The hooks know of the failure."""
+
+
+FromChild = Said | MetadataChanged | TagsAdded | Park | Unpark | Finished | Told

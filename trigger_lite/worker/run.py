@@ -266,6 +266,12 @@ class Worker:
         if self._dispatch.running:
             self._dispatch.kill_running()
             await asyncio.wait_for(self._dispatch.quiet.wait(), _LAST_WORDS_SECONDS)
+        await self._settle()
+        if not self._dispatch.quiet.is_set():  # hooks of failures that the server has just confirmed
+            await self._until_quiet(settings.hook_limit)
+            await self._settle()
+
+    async def _settle(self) -> None:
         self._attempts.flush_logs()
         if not await self._outbox.wait_settled(_LAST_WORDS_SECONDS):
             self._observer.notice(Problem("The server did not take everything before this worker ended"))

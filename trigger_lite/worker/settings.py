@@ -55,6 +55,8 @@ class WorkerSettings:
     """While more log text than this waits for the server's word, children's output is not read."""
     cancel_grace: float = 5.0
     """How long a cancelled run may go on before SIGTERM."""
+    hook_limit: float = 30.0
+    """How long hooks may take that hear of a crash or a timeout, in a process of their own."""
     kill_grace: float = 5.0
     """How long a process may go on after SIGTERM before SIGKILL."""
     stop_grace: float = 30.0
