@@ -6,6 +6,7 @@ from tests.support.builders import a_run, a_version, claim, claim_one
 from tests.support.harness import CONCURRENCY, Harness
 from trigger_lite.engine.events import QueueChanged
 from trigger_lite.engine.installation import environment_key, key_hash, prepare_installation
+from trigger_lite.engine.queues import set_environment_limit
 from trigger_lite.web.auth import Keyring
 
 
@@ -30,6 +31,16 @@ def test_a_later_start_with_another_concurrency_applies_it(engine: Harness) -> N
     assert [environment.concurrency_limit for environment in changed] == [3, 3]
     assert (engine.load().slots, engine.load(engine.dev).slots) == (3, 3)
     assert not any(not isinstance(event, QueueChanged) for event in engine.events)
+
+
+def test_a_limit_that_was_changed_stays_until_the_setting_changes(engine: Harness) -> None:
+    """Q-18: a restart with the same settings takes nothing back."""
+    engine.do(set_environment_limit, engine.prod.id, 5, 150)
+    assert (engine.load().concurrency_limit, engine.load().slots) == (5, 7)
+    engine.do(prepare_installation, b"secret", CONCURRENCY)
+    assert (engine.load().concurrency_limit, engine.load().slots) == (5, 7)
+    engine.do(prepare_installation, b"secret", 20)
+    assert (engine.load().concurrency_limit, engine.load().slots) == (20, 30)
 
 
 def test_keys_differ_by_environment_and_secret_and_are_stored_as_hashes(engine: Harness) -> None:

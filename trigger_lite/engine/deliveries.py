@@ -76,7 +76,7 @@ def _not_started(tx: Tx, run: RunRow) -> RunRow:
 
 
 def _still_expires(tx: Tx, run: RunRow) -> bool:
-    """Tell whether the TTL goes on of a run that no worker started: in dev, where workers come and go (Q-44)."""
+    """Tell whether the TTL goes on of a run that no worker began: in dev, where workers come and go."""
     return not run.attempt and environments.get_environment(tx, run.environment_id).is_dev
 
 

@@ -7,10 +7,13 @@ from typing import Final
 from trigger_lite.engine.queues import set_environment_limit
 from trigger_lite.store import environments
 from trigger_lite.store.environments import EnvironmentRow
+from trigger_lite.store.marks import find_mark, put_mark
 from trigger_lite.store.transaction import Tx
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY_LENGTH: Final = 24
+_LIMIT_MARK: Final = "concurrency"
+"""The limit that the last start was told."""
 _PREFIX: Final = {"DEVELOPMENT": "tr_dev_", "PRODUCTION": "tr_prod_"}
 
 
@@ -39,7 +42,8 @@ def prepare_installation(
     """Make what a first start needs, and return the environments.
 
     A later start changes nothing but what it is told anew: another secret makes other keys, another
-    concurrency limit or length of queues holds from now on.
+    concurrency limit or length of queues holds from now on. A limit that was changed meanwhile stays as long
+    as the start is told the same.
     """
     if not environments.list_environments(tx):
         organization_id = environments.insert_organization(tx, slug="default", name="Default")
@@ -51,11 +55,14 @@ def prepare_installation(
                 tx, project_id, slug=slug, kind=kind, concurrency_limit=concurrency_limit
             )
     present = environments.list_environments(tx)
+    is_new_limit = find_mark(tx, _LIMIT_MARK) != str(concurrency_limit)
+    if is_new_limit:
+        put_mark(tx, _LIMIT_MARK, str(concurrency_limit))
     for environment in present:
         hashed = key_hash(environment_key(secret, environment))
         if hashed != environment.key_hash:
             environments.update_key_hash(tx, environment.id, hashed)
-        if environment.concurrency_limit != concurrency_limit:
+        if is_new_limit and environment.concurrency_limit != concurrency_limit:
             set_environment_limit(tx, environment.id, concurrency_limit)
         if environment.max_queue_length != max_queue_length:
             environments.update_max_queue_length(tx, environment.id, max_queue_length)

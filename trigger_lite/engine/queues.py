@@ -234,12 +234,17 @@ def set_paused(tx: Tx, environment_id: str, name: str, *, paused: bool) -> None:
     tx.emit(QueueChanged(environment_id, queue.id))
 
 
-def set_environment_limit(tx: Tx, environment_id: str, concurrency_limit: int) -> None:
+def set_environment_limit(
+    tx: Tx, environment_id: str, concurrency_limit: int, burst_percent: int | None = None
+) -> None:
     """Change how many runs an environment may hold; nothing running is stopped (Q-18).
 
-    Overrides given as a percentage of the limit follow it (Q-37).
+    All its queues together may hold `burst_percent` of it, which stays when not given (Q-15). Overrides given
+    as a percentage of the limit follow it (Q-37).
     """
     environments.update_concurrency_limit(tx, environment_id, concurrency_limit)
+    if burst_percent is not None:
+        environments.update_burst(tx, environment_id, burst_percent)
     for queue in queues.list_queues(tx, environment_id):
         slots.refresh_queue(tx, queue_limits.follow_environment(tx, queue, concurrency_limit))
         tx.emit(QueueChanged(environment_id, queue.id))

@@ -80,6 +80,7 @@ _INSERT_ENVIRONMENT = Statement(
 )
 _SET_KEY_HASH = Statement("UPDATE environment SET key_hash = :key_hash WHERE id = :id")
 _SET_LIMIT = Statement("UPDATE environment SET concurrency_limit = :concurrency_limit WHERE id = :id")
+_SET_BURST = Statement("UPDATE environment SET burst_percent = :burst_percent WHERE id = :id")
 _SET_QUEUE_LENGTH = Statement("UPDATE environment SET max_queue_length = :most WHERE id = :id")
 _SET_PAUSED = Statement("UPDATE environment SET paused = :paused WHERE id = :id")
 
@@ -155,6 +156,10 @@ def update_key_hash(tx: Tx, environment_id: str, key_hash: str) -> None:
 
 def update_concurrency_limit(tx: Tx, environment_id: str, concurrency_limit: int) -> None:
     tx.run(_SET_LIMIT, id=environment_id, concurrency_limit=concurrency_limit)
+
+
+def update_burst(tx: Tx, environment_id: str, burst_percent: int) -> None:
+    tx.run(_SET_BURST, id=environment_id, burst_percent=burst_percent)
 
 
 def update_max_queue_length(tx: Tx, environment_id: str, most: int | None) -> None:

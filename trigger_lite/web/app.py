@@ -11,6 +11,7 @@ from trigger_lite.web.addresses import RefuseNulls
 from trigger_lite.web.api import (
     batches,
     bulk_actions,
+    environments,
     idempotency_keys,
     projects,
     queues,
@@ -41,6 +42,7 @@ def build_app(services: Services) -> Starlette:
         *bulk_actions.ROUTES,
         *idempotency_keys.ROUTES,
         *queues.ROUTES,
+        *environments.ROUTES,
         *schedules.ROUTES,
         *projects.ROUTES,
         *sign_in_links.ROUTES,
