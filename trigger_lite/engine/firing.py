@@ -23,11 +23,11 @@ from typing import Final
 
 from trigger_lite.engine.cron import Occurrences, occurrences
 from trigger_lite.engine.requests import RunRequest
-from trigger_lite.engine.schedules import SCHEDULED, require_schedule
+from trigger_lite.engine.schedules import SCHEDULED, request_scope, require_schedule
 from trigger_lite.engine.trigger import trigger_run
 from trigger_lite.protocol.errors import Unprocessable
 from trigger_lite.protocol.schedules import SUPERJSON, UPCOMING, fire_payload
-from trigger_lite.store import environments, runs, schedules, versions
+from trigger_lite.store import environments, requests, runs, schedules, versions
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.schedules import InstanceRow, Planned, ScheduleRow
 from trigger_lite.store.transaction import Tx
@@ -93,17 +93,25 @@ def skip(tx: Tx, instance_id: str, at: int) -> None:
         schedules.update_instance(tx, instance_id, {"next_at": _next_future(schedule, tx.now)})
 
 
-def run_now(tx: Tx, environment: EnvironmentRow, schedule_id: str) -> str:
+def run_now(tx: Tx, environment: EnvironmentRow, schedule_id: str, request_key: str | None = None) -> str:
     """Run a schedule beside its times, which stay as planned; returns the run.
+
+    A request that is sent again is answered with the run it made.
 
     Raises ScheduleNotFound, or Unprocessable when `overlap` forbids a second run beside the previous one.
     """
+    scope = f"{request_scope(environment, request_key)}:{schedule_id}" if request_key else None
+    earlier = scope and requests.find_request(tx, scope)
+    if earlier:
+        return earlier
     planned = require_schedule(tx, environment, schedule_id)
     busy = None if planned.schedule.overlap == "allow" else _unfinished(tx, planned.instance)
     if busy is not None:
         raise Unprocessable(f"{busy} is still going on, and overlap is {planned.schedule.overlap}")
     run_id = _trigger(tx, environment, planned, tx.now, scheduled_for=None)
     schedules.update_instance(tx, planned.instance.id, {"last_run_id": run_id})
+    if scope:
+        requests.insert_request(tx, scope, run_id)
     return run_id
 
 

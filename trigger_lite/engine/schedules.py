@@ -22,7 +22,7 @@ from trigger_lite.protocol.schedules import (
     ScheduleBody,
 )
 from trigger_lite.protocol.tasks import MAX_KEY_BYTES
-from trigger_lite.store import schedules, versions
+from trigger_lite.store import requests, schedules, versions
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.schedules import InstanceRow, Planned, ScheduleRow
 from trigger_lite.store.transaction import Reader, Tx
@@ -72,6 +72,13 @@ def check_key(body: CreateSchedule) -> str | None:
     return key or None
 
 
+def check_request_key(key: str | None) -> str | None:
+    """Return what names a request. Raises BadRequest for one that no index holds."""
+    if key is not None and is_over(key, _MAX_KEY):
+        raise BadRequest(f"x-trigger-request-idempotency-key is over the limit of {_MAX_KEY} bytes")
+    return clean(key)
+
+
 def _checked(wanted: Wanted) -> Wanted:
     times = occurrences(wanted.cron, wanted.timezone)
     if wanted.time_window is not None:
@@ -95,19 +102,34 @@ def _seconds(duration: str | int | None) -> int | None:
 # ---- by calls ---------------------------------------------------------------------------------------
 
 
-def create_schedule(tx: Tx, environment: EnvironmentRow, wanted: Wanted, key: str | None) -> Planned:
+def create_schedule(
+    tx: Tx, environment: EnvironmentRow, wanted: Wanted, key: str | None, request_key: str | None = None
+) -> Planned:
     """Make a schedule; one that has this key becomes as wanted instead (SC-11).
 
-    Raises Unprocessable when the environment's current version has no scheduled task of this id.
+    A request that is sent again is answered with the schedule it made. Raises Unprocessable when the
+    environment's current version has no scheduled task of this id.
     """
     _require_scheduled_task(tx, environment, wanted.task_id)
-    if key is None:
-        return _insert(tx, environment, wanted, kind=IMPERATIVE, key=None)
-    scoped = f"{environment.id}/{key}"
-    known = schedules.find_by_key(tx, environment.project_id, scoped)
+    if key is not None:
+        scoped = f"{environment.id}/{key}"
+        known = schedules.find_by_key(tx, environment.project_id, scoped)
+        if known is not None:
+            return _change(tx, known, wanted)
+        return _insert(tx, environment, wanted, kind=IMPERATIVE, key=scoped)
+    earlier = request_key and requests.find_request(tx, request_scope(environment, request_key))
+    known = schedules.find_schedule_in(tx, environment.id, earlier) if earlier else None
     if known is not None:
-        return _change(tx, known, wanted)
-    return _insert(tx, environment, wanted, kind=IMPERATIVE, key=scoped)
+        return known
+    made = _insert(tx, environment, wanted, kind=IMPERATIVE, key=None)
+    if request_key and not earlier:
+        requests.insert_request(tx, request_scope(environment, request_key), made.schedule.id)
+    return made
+
+
+def request_scope(environment: EnvironmentRow, request_key: str) -> str:
+    """Name a request: the same header value means something else for another environment or address."""
+    return f"{environment.id}:/schedules:{request_key}"
 
 
 def update_schedule(tx: Tx, environment: EnvironmentRow, schedule_id: str, wanted: Wanted) -> Planned:

@@ -252,3 +252,18 @@ async def test_without_a_key_nothing_is_shown_but_the_zones(api: Api) -> None:
     assert zones == sorted(zones)
     without = (await api.client.get("/api/v1/timezones?excludeUtc=true")).json()["timezones"]
     assert set(zones) - set(without) == {"UTC"}
+
+
+async def test_a_request_that_is_sent_again_is_answered_and_not_repeated(api: Api) -> None:
+    """ID-07: its answer was lost on the way."""
+    await _register(api)
+    again = {"headers": {"x-trigger-request-idempotency-key": "once"}}
+    body = {"task": "nightly", "cron": "0 5 * * *", "overlap": "skip"}
+    made = [(await _send(api, "POST", _ALL, json=body, **again))["id"] for _ in range(2)]
+    assert made[0] == made[1] and made[0] != (await _send(api, "POST", _ALL, json=body))["id"]
+    ran = [(await _send(api, "POST", f"{_ALL}/{made[0]}/run", **again))["id"] for _ in range(2)]
+    assert ran[0] == ran[1]
+    long = {"x-trigger-request-idempotency-key": "x" * 2_000}
+    assert (await api.call("POST", _ALL, json=body, headers=long)).status_code == 400
+    await _send(api, "DELETE", f"{_ALL}/{made[0]}")
+    assert (await _send(api, "POST", _ALL, json=body, **again))["id"] != made[0]

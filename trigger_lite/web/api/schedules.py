@@ -12,6 +12,7 @@ from trigger_lite.engine.firing import run_now
 from trigger_lite.engine.schedules import (
     change_schedule,
     check_key,
+    check_request_key,
     check_schedule,
     create_schedule,
     delete_schedule,
@@ -52,8 +53,8 @@ async def create(request: Request) -> Response:
     services = services_of(request)
     environment = environment_of(request, services.keys)
     body = await read_message(request, _create_decoder, limit=_MAX_BODY)
-    wanted, key = check_schedule(body), check_key(body)
-    planned = await services.store.write(create_schedule, environment, wanted, key)
+    wanted, key, request_key = check_schedule(body), check_key(body), _request_key(request)
+    planned = await services.store.write(create_schedule, environment, wanted, key, request_key)
     return reply(schedule_view(planned, environment))
 
 
@@ -131,7 +132,8 @@ async def run(request: Request) -> Response:
     """Run a schedule beside its times; answers with the run."""
     services = services_of(request)
     environment = environment_of(request, services.keys)
-    run_id = await services.store.write(run_now, environment, request.path_params["schedule_id"])
+    schedule_id, request_key = request.path_params["schedule_id"], _request_key(request)
+    run_id = await services.store.write(run_now, environment, schedule_id, request_key)
     return reply_json({"id": run_id})
 
 
@@ -141,6 +143,10 @@ async def timezones(request: Request) -> Response:
     if request.query_params.get("excludeUtc") == "true":
         names = tuple(name for name in names if name != "UTC")
     return reply(TimeZones(list(names)))
+
+
+def _request_key(request: Request) -> str | None:
+    return check_request_key(request.headers.get("x-trigger-request-idempotency-key"))
 
 
 def _count(request: Request, name: str, default: int, *, most: int) -> int:
