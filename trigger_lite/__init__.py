@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trigger_lite.sdk.context import current as current
     from trigger_lite.sdk.context import metadata as metadata
     from trigger_lite.sdk.context import tags as tags
+    from trigger_lite.sdk.debounce import Debounce as Debounce
     from trigger_lite.sdk.decorator import task as task
     from trigger_lite.sdk.errors import AbortTaskRun as AbortTaskRun
     from trigger_lite.sdk.errors import ApiError as ApiError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from trigger_lite.sdk.errors import OutsideRun as OutsideRun
     from trigger_lite.sdk.errors import ParkedMemoryFull as ParkedMemoryFull
     from trigger_lite.sdk.errors import PayloadError as PayloadError
+    from trigger_lite.sdk.errors import QueueFull as QueueFull
     from trigger_lite.sdk.errors import RateLimited as RateLimited
     from trigger_lite.sdk.errors import RetryAfter as RetryAfter
     from trigger_lite.sdk.errors import RetryAt as RetryAt
@@ -48,19 +50,23 @@ if TYPE_CHECKING:
     from trigger_lite.sdk.handle import RunHandle as RunHandle
     from trigger_lite.sdk.hooks import Hooks as Hooks
     from trigger_lite.sdk.hooks import hooks as hooks
+    from trigger_lite.sdk.idempotency import IdempotencyKey as IdempotencyKey
     from trigger_lite.sdk.inline import run_inline as run_inline
     from trigger_lite.sdk.locals import local as local
     from trigger_lite.sdk.logger import Logger as Logger
     from trigger_lite.sdk.logger import get_logger as get_logger
     from trigger_lite.sdk.middleware import middleware as middleware
-    from trigger_lite.sdk.queues import Queue as Queue
-    from trigger_lite.sdk.queues import queue as queue
+    from trigger_lite.sdk.queue import Queue as Queue
+    from trigger_lite.sdk.queue import Rate as Rate
+    from trigger_lite.sdk.queue import queue as queue
     from trigger_lite.sdk.result import Err as Err
     from trigger_lite.sdk.result import Ok as Ok
     from trigger_lite.sdk.result import Result as Result
     from trigger_lite.sdk.retry import Retry as Retry
     from trigger_lite.sdk.retrying import retry as retry
     from trigger_lite.sdk.target import configure as configure
+    from trigger_lite.sdk.target import idempotency_keys as idempotency_keys
+    from trigger_lite.sdk.target import queues as queues
     from trigger_lite.sdk.target import runs as runs
     from trigger_lite.sdk.target import tokens as tokens
     from trigger_lite.sdk.task import Task as Task
@@ -73,6 +79,7 @@ _HOMES = {
     "batch_handle": ("BatchHandle",),
     "client": ("Client",),
     "context": ("Ctx", "current", "metadata", "tags"),
+    "debounce": ("Debounce",),
     "decorator": ("task",),
     "errors": (
         "AbortTaskRun",
@@ -87,6 +94,7 @@ _HOMES = {
         "OutsideRun",
         "ParkedMemoryFull",
         "PayloadError",
+        "QueueFull",
         "RateLimited",
         "RetryAfter",
         "RetryAt",
@@ -100,15 +108,16 @@ _HOMES = {
     ),
     "handle": ("RunHandle",),
     "hooks": ("Hooks", "hooks"),
+    "idempotency": ("IdempotencyKey",),
     "inline": ("run_inline",),
     "locals": ("local",),
     "logger": ("Logger", "get_logger"),
     "middleware": ("middleware",),
-    "queues": ("Queue", "queue"),
+    "queue": ("Queue", "Rate", "queue"),
     "result": ("Err", "Ok", "Result"),
     "retry": ("Retry",),
     "retrying": ("retry",),
-    "target": ("configure", "runs", "tokens"),
+    "target": ("configure", "idempotency_keys", "queues", "runs", "tokens"),
     "task": ("Task",),
     "tokens": ("Token",),
     "wait": ("wait",),

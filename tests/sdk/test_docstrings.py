@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 import trigger_lite
-from tests.support.answers import a_page, a_run
+from tests.support.answers import a_page, a_queue, a_queue_page, a_run
 from tests.support.batch_edge import a_batch
 from tests.support.edge import Edge, Reply, Request
 from trigger_lite import AbortTaskRun, Client, Ctx, RunHandle, current, metadata, run_inline, task, wait
@@ -31,6 +31,7 @@ from trigger_lite.sdk import (
     locals,
     middleware,
     options,
+    queues,
     result,
     retrying,
     run_filter,
@@ -66,6 +67,8 @@ _REACHED = (
     options.ReplayOptions,
     options.RunOptions,
     options.TaskOptions,
+    queues.AsyncQueues,
+    queues.Queues,
     run_filter.RunFilter,
     runs.AsyncRuns,
     runs.Runs,
@@ -88,6 +91,7 @@ _INTERNAL = {
     "GlobalMiddleware.all",
     "GlobalMiddleware.clear",
     "Bulk.page",
+    "Queues.page",
     "Runs.page",
     "Runs.poll",
     "Runs.finished_result",
@@ -223,7 +227,18 @@ def serve(edge: Edge) -> None:
     edge.on("GET", "/api/v1/whoami", Reply(body=whoami))
     edge.on("GET", "/page", Reply(body=b"<title>Jobs</title>"))
     serve_batches(edge)
+    serve_queues(edge)
     serve_tokens(edge)
+
+
+def serve_queues(edge: Edge) -> None:
+    """One queue whose code says five, paused or limited as it is asked for."""
+    path = "/api/v1/queues"
+    edge.on("GET", path, a_queue_page(a_queue()))
+    edge.on("GET", f"{path}/.*", Reply(body=a_queue()))
+    edge.on("POST", f"{path}/.*/pause", lambda r: Reply(body=a_queue(paused=r.body["action"] == "pause")))
+    edge.on("POST", f"{path}/.*/override", lambda r: Reply(body=a_queue(limit=r.body["concurrencyLimit"])))
+    edge.on("POST", f"{path}/.*/reset", Reply(body=a_queue()))
 
 
 def serve_batches(edge: Edge) -> None:

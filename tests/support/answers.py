@@ -48,3 +48,27 @@ def a_result(output: str | None = None, output_type: str = "application/json") -
 def a_failure(**error: Any) -> Reply:
     """Return the answer for the result of a run that failed with this stored error."""
     return Reply(body={"ok": False, "id": "run_1", "taskIdentifier": "resize", "error": error})
+
+
+def a_queue(
+    name: str = "crm", *, limit: int | None = 5, paused: bool = False, **fields: Any
+) -> dict[str, Any]:
+    """Return the JSON of a queue."""
+    concurrency = {"current": limit, "base": 5, "override": None, "overriddenAt": None, "overriddenBy": None}
+    return {
+        "id": f"queue_{name}",
+        "name": name,
+        "type": "custom",
+        "running": 5,
+        "queued": 12,
+        "paused": paused,
+        "concurrencyLimit": limit,
+        "concurrency": concurrency,
+        **fields,
+    }
+
+
+def a_queue_page(*queues: dict[str, Any], page: int = 1, pages: int = 1) -> Reply:
+    """Return one page of queues."""
+    pagination = {"currentPage": page, "totalPages": pages, "count": len(queues)}
+    return Reply(body={"data": list(queues), "pagination": pagination})

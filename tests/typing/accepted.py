@@ -16,6 +16,7 @@ from trigger_lite import (
     Err,
     Ok,
     OutOfMemory,
+    Rate,
     RateLimited,
     Result,
     Retry,
@@ -45,7 +46,7 @@ from trigger_lite.protocol.waitpoints import TokenView
 from trigger_lite.sdk.tokens import TokenDetail
 
 log = get_logger()
-crm = queue("crm", concurrency=5)
+crm = queue("crm", concurrency=5, rate="10/s", per_key_rate=Rate(2, per=timedelta(seconds=1)), max_length=9)
 
 
 @dataclass

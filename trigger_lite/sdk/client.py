@@ -12,8 +12,10 @@ from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
 from trigger_lite.sdk.codec import to_json
 from trigger_lite.sdk.errors import ApiError, PayloadError
 from trigger_lite.sdk.handle import RunHandle
+from trigger_lite.sdk.idempotency import AsyncIdempotencyKeys, IdempotencyKeys
 from trigger_lite.sdk.options import RunOptions, trigger_options
 from trigger_lite.sdk.payload import JSON
+from trigger_lite.sdk.queues import AsyncQueues, Queues
 from trigger_lite.sdk.runs import AsyncRuns, Runs
 from trigger_lite.sdk.tokens import AsyncTokens, Tokens
 from trigger_lite.sdk.transport import Body, KeepTrying, Sender
@@ -93,6 +95,23 @@ class Client:
         'COMPLETED'
         """
         return Tokens(lambda: self)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Queues of this server.
+
+        >>> client.queues.get("crm").running
+        5
+        """
+        return Queues(lambda: self)
+
+    @cached_property
+    def idempotency_keys(self) -> IdempotencyKeys:
+        """Idempotency keys of this server.
+
+        >>> client.idempotency_keys.reset("resize", "welcome user_7")
+        """
+        return IdempotencyKeys(lambda: self)
 
     @cached_property
     def aio(self) -> "AsyncClient":
@@ -213,6 +232,24 @@ class AsyncClient:
         ...     return (await client.aio.runs.get(run_id)).status
         """
         return self._client.runs.aio
+
+    @property
+    def queues(self) -> AsyncQueues:
+        """Queues of this server.
+
+        >>> async def waiting() -> int:
+        ...     return (await client.aio.queues.get("crm")).queued
+        """
+        return self._client.queues.aio
+
+    @property
+    def idempotency_keys(self) -> AsyncIdempotencyKeys:
+        """Idempotency keys of this server.
+
+        >>> async def forget(user: str) -> None:
+        ...     await client.aio.idempotency_keys.reset("resize", f"welcome {user}")
+        """
+        return self._client.idempotency_keys.aio
 
     @property
     def tokens(self) -> AsyncTokens:

@@ -9,7 +9,8 @@ TriggerLiteError
 ├── NotConfigured              no server was named
 ├── ConnectionFailed           the server did not answer
 ├── ApiError                   the server refused: status, message
-│   └── RateLimited             … because of too many requests: retry_after
+│   ├── RateLimited             … because of too many requests: retry_after
+│   └── QueueFull               … because as many runs wait in a queue as may
 ├── BatchError                 some items of a batch were not triggered: phase, failed, handles
 ├── WaitTimeout                a run did not finish in the time given
 ├── RunFailed                  a run ended without a result: run_id, task, status, error
@@ -149,6 +150,16 @@ class RateLimited(ApiError):
     def __init__(self, status: int, message: str, retry_after: float) -> None:
         super().__init__(status, message)
         self.retry_after = retry_after
+
+
+class QueueFull(ApiError):
+    """A run was not triggered, because as many wait in its queue as its `max_length` lets.
+
+    >>> try:
+    ...     handle = resize.trigger("https://example.com/cat.png", 100)
+    ... except QueueFull:
+    ...     handle = None  # nothing was triggered; there is room when some runs have started
+    """
 
 
 class BatchError(TriggerLiteError):

@@ -21,7 +21,7 @@ from trigger_lite.sdk.context import check_tags, find_context
 from trigger_lite.sdk.debounce import Debounce
 from trigger_lite.sdk.errors import DefinitionError, UnknownOption, suggest
 from trigger_lite.sdk.idempotency import IdempotencyKey, hashed_key
-from trigger_lite.sdk.queues import Queue
+from trigger_lite.sdk.queue import Queue
 from trigger_lite.sdk.retry import Retry
 
 if TYPE_CHECKING:

@@ -1,57 +1,208 @@
-"""Queues: how many runs go on at once, shared by the tasks that name the same one."""
+"""Queues of an environment as they are now: look at them, pause them, change their limits for a while."""
 
-import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
 
 import msgspec
 
-from trigger_lite.protocol.tasks import MAX_QUEUE_NAME
-from trigger_lite.sdk.errors import DefinitionError
+from trigger_lite.protocol.durations import Duration
+from trigger_lite.protocol.queues import OverrideQueue, PauseQueue, QueueItem, QueuePage, ResetQueue
+from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
+from trigger_lite.sdk.options import option_moment
+from trigger_lite.sdk.queue import Queue
 
 if TYPE_CHECKING:
-    from trigger_lite.protocol.manifest import QueueManifest
+    from trigger_lite.sdk.client import Client
 
-_NAME: Final = re.compile(rf"[A-Za-z0-9_/-]{{1,{MAX_QUEUE_NAME}}}")
-
-
-class _Named(msgspec.Struct, frozen=True):
-    name: str
+_PAGE_SIZE: Final = 100
+_TASK: Final = "task/"
+_PATH: Final = "/api/v1/queues"
 
 
-class Queue(_Named, frozen=True, kw_only=True):
-    """A named queue. Make one with `queue()`.
+class Queues:
+    """Queues of one environment. `trigger_lite.queues` are those of the configured server.
 
-    >>> Queue("crm", concurrency=5).name
-    'crm'
+    A queue is named by its name, by the `Queue` of the code, or by "task/…" for the own queue of a task.
+
+    >>> for queue in queues.list():
+    ...     if queue.queued > 100:
+    ...         print(queue.name, queue.running, queue.concurrency_limit)
     """
 
-    concurrency: int | None = None
+    def __init__(self, find_client: "Callable[[], Client]") -> None:
+        self._find_client = find_client
 
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise DefinitionError(
-                f"queue name {self.name!r}: write 1 to {MAX_QUEUE_NAME} of the letters a-z and A-Z, "
-                f"digits, '_', '-' and '/'"
-            )
-        if self.concurrency is not None and self.concurrency < 0:
-            raise DefinitionError(f"queue {self.name!r}: concurrency must be 0 or more")
+    @property
+    def aio(self) -> "AsyncQueues":
+        """The same for async code.
 
-    def manifest(self) -> "QueueManifest":
-        """Return what a worker registers for this queue.
+        >>> async def waiting() -> int:
+        ...     return (await queues.aio.get("crm")).queued
+        """
+        return AsyncQueues(self)
 
-        >>> Queue("crm", concurrency=5).manifest().concurrency_limit
+    def list(self) -> Iterator[QueueItem]:
+        """Go through queues by name; pages are fetched as they are needed.
+
+        >>> paused = [queue.name for queue in queues.list() if queue.paused]
+        """
+        refuse_in_event_loop("queues.list()", "async for queue in queues.aio.list()")
+        return self._pages()
+
+    def _pages(self) -> Iterator[QueueItem]:
+        number, more = 1, True
+        while more:
+            page = self.page(number)
+            yield from page.data
+            more = number < page.pagination.total_pages
+            number += 1
+
+    def page(self, number: int) -> QueuePage:
+        """Return one page; the first is 1."""
+        query = urlencode({"page": number, "perPage": _PAGE_SIZE})
+        return self._find_client().request("GET", f"{_PATH}?{query}", QueuePage)
+
+    def get(self, queue: Queue | str) -> QueueItem:
+        """Return a queue as it is now; raises ApiError 404 when no run or worker has named it yet.
+
+        >>> queues.get("crm").running
         5
         """
-        from trigger_lite.protocol.manifest import QueueManifest
+        refuse_in_event_loop("queues.get(…)", "await queues.aio.get(…)")
+        kind, path = _address(queue)
+        return self._find_client().request("GET", f"{path}?{urlencode({'type': kind})}", QueueItem)
 
-        return QueueManifest(name=self.name, concurrency_limit=self.concurrency)
+    def pause(self, queue: Queue | str) -> QueueItem:
+        """Start nothing from a queue any more: triggers are accepted, what runs goes on.
+
+        >>> queues.pause("crm").paused
+        True
+        """
+        refuse_in_event_loop("queues.pause(…)", "await queues.aio.pause(…)")
+        kind, path = _address(queue)
+        return self._post(f"{path}/pause", PauseQueue(action="pause", type=kind))
+
+    def resume(self, queue: Queue | str) -> QueueItem:
+        """Go on with what waits in a queue that was paused.
+
+        >>> waiting = queues.resume("crm").queued
+        """
+        refuse_in_event_loop("queues.resume(…)", "await queues.aio.resume(…)")
+        kind, path = _address(queue)
+        return self._post(f"{path}/pause", PauseQueue(action="resume", type=kind))
+
+    def limit(
+        self,
+        queue: Queue | str,
+        concurrency: int | None = None,
+        *,
+        percent: float | None = None,
+        until: "Duration | datetime | None" = None,
+    ) -> QueueItem:
+        """Let so many runs of a queue go on at once, or so many percent of the environment's limit.
+
+        This wins over what the code says, also after a deploy, until it is reset or `until` is reached.
+        Raises ApiError 400 for a limit beyond the environment's.
+
+        >>> queues.limit("crm", 1, until="2h").concurrency_limit
+        1
+        """
+        refuse_in_event_loop("queues.limit(…)", "await queues.aio.limit(…)")
+        kind, path = _address(queue)
+        end = None if until is None else option_moment("queues.limit", "until", until)
+        wanted = OverrideQueue(type=kind, concurrency_limit=concurrency, percent=percent, until=end)
+        return self._post(f"{path}/concurrency/override", wanted)
+
+    def reset(self, queue: Queue | str) -> QueueItem:
+        """Go back to the limit that the code says; raises ApiError 400 when nothing else is set.
+
+        >>> queues.reset("crm").concurrency_limit
+        5
+        """
+        refuse_in_event_loop("queues.reset(…)", "await queues.aio.reset(…)")
+        kind, path = _address(queue)
+        return self._post(f"{path}/concurrency/reset", ResetQueue(type=kind))
+
+    def _post(self, path: str, body: Any) -> QueueItem:
+        return self._find_client().request("POST", path, QueueItem, msgspec.json.encode(body))
 
 
-def queue(name: str, *, concurrency: int | None = None) -> Queue:
-    """Return a queue that several tasks may share; at most `concurrency` of their runs go on at once.
+def _address(queue: Queue | str) -> tuple[Any, str]:
+    """Return the type and the path of a queue; a slash is encoded twice, as the server expects it."""
+    name = queue.name if isinstance(queue, Queue) else queue
+    kind = "task" if name.startswith(_TASK) else "custom"
+    return kind, f"{_PATH}/{quote(name.replace('/', '%2F'), safe='')}"
 
-    >>> crm = queue("crm", concurrency=5)
-    >>> @task(queue=crm)
-    ... def sync_contacts(org: str) -> None: ...
+
+class AsyncQueues:
+    """Queues for async code. Get them as `queues.aio`.
+
+    >>> async def crowded() -> list[str]:
+    ...     return [queue.name async for queue in queues.aio.list() if queue.queued > 100]
     """
-    return Queue(name, concurrency=concurrency)
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+
+    async def list(self) -> AsyncIterator[QueueItem]:
+        """Go through queues by name; pages are fetched as they are needed.
+
+        >>> async def paused() -> list[str]:
+        ...     return [queue.name async for queue in queues.aio.list() if queue.paused]
+        """
+        number, more = 1, True
+        while more:
+            page = await in_thread(self._queues.page, number)
+            for queue in page.data:
+                yield queue
+            more = number < page.pagination.total_pages
+            number += 1
+
+    async def get(self, queue: Queue | str) -> QueueItem:
+        """Return a queue as it is now.
+
+        >>> async def waiting() -> int:
+        ...     return (await queues.aio.get("crm")).queued
+        """
+        return await in_thread(self._queues.get, queue)
+
+    async def pause(self, queue: Queue | str) -> QueueItem:
+        """Start nothing from a queue any more.
+
+        >>> async def stop() -> None:
+        ...     await queues.aio.pause("crm")
+        """
+        return await in_thread(self._queues.pause, queue)
+
+    async def resume(self, queue: Queue | str) -> QueueItem:
+        """Go on with what waits in a queue that was paused.
+
+        >>> async def go_on() -> None:
+        ...     await queues.aio.resume("crm")
+        """
+        return await in_thread(self._queues.resume, queue)
+
+    async def limit(
+        self,
+        queue: Queue | str,
+        concurrency: int | None = None,
+        *,
+        percent: float | None = None,
+        until: "Duration | datetime | None" = None,
+    ) -> QueueItem:
+        """Let so many runs of a queue go on at once, like `Queues.limit`.
+
+        >>> async def slow_down() -> None:
+        ...     await queues.aio.limit("crm", 1, until="2h")
+        """
+        return await in_thread(self._queues.limit, queue, concurrency, percent=percent, until=until)
+
+    async def reset(self, queue: Queue | str) -> QueueItem:
+        """Go back to the limit that the code says.
+
+        >>> async def back() -> None:
+        ...     await queues.aio.reset("crm")
+        """
+        return await in_thread(self._queues.reset, queue)

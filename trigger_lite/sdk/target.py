@@ -14,6 +14,7 @@ import msgspec
 from trigger_lite.sdk.client import Client
 from trigger_lite.sdk.errors import NotConfigured
 from trigger_lite.sdk.idempotency import IdempotencyKeys
+from trigger_lite.sdk.queues import Queues
 from trigger_lite.sdk.runs import Runs
 from trigger_lite.sdk.tokens import Tokens
 
@@ -110,6 +111,8 @@ def configure(*, url: str | None = None, key: str | None = None) -> None:
 
 runs: Final = Runs(default_client)
 """Runs of the configured server's environment."""
+queues: Final = Queues(default_client)
+"""Queues of the configured server's environment."""
 tokens: Final = Tokens(default_client)
 """Wait tokens of the configured server's environment."""
 idempotency_keys: Final = IdempotencyKeys(default_client)

@@ -12,6 +12,7 @@ from trigger_lite.sdk.options import (
     RunOptions,
     TaskOptions,
     check_options,
+    option_debounce,
     option_machine,
     option_queue,
     option_seconds,
@@ -19,7 +20,7 @@ from trigger_lite.sdk.options import (
     option_ttl,
 )
 from trigger_lite.sdk.payload import PayloadCodec
-from trigger_lite.sdk.queues import Queue
+from trigger_lite.sdk.queue import Queue
 from trigger_lite.sdk.retry import DEFAULT_RETRY, Retry
 from trigger_lite.sdk.signature import payload_signature, type_hints
 from trigger_lite.sdk.triggering import AsyncBoundTask, BoundTask, Item
@@ -277,6 +278,7 @@ def _check(task_id: str, options: TaskOptions) -> None:
         option_machine(subject, options["machine"])
     if "tags" in options:
         option_tags(subject, options["tags"])
+    option_debounce(subject, options.get("debounce"))
     if "queue" in options:
         option_queue(options["queue"])
     if "concurrency" in options:

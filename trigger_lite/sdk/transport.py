@@ -10,7 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from trigger_lite.sdk.errors import ApiError, ConnectionFailed, NotConfigured, RateLimited
+from trigger_lite.protocol.tasks import QUEUE_FULL
+from trigger_lite.sdk.errors import ApiError, ConnectionFailed, NotConfigured, QueueFull, RateLimited
 from trigger_lite.sdk.payload import JSON
 
 if TYPE_CHECKING:
@@ -219,14 +220,16 @@ def _address(url: str) -> SplitResult:
 
 
 def _refusal(answer: Answer) -> tuple[ApiError, float | None]:
-    message = _message(answer)
+    body = _body(answer)
+    message = _message(answer, body)
     delay = _retry_after(answer.headers)
     should = answer.headers.get("x-should-retry")
     again = should == "true" or (should != "false" and (answer.status in (408, 429) or answer.status >= 500))
     if answer.status == 429:
         error: ApiError = RateLimited(answer.status, message, delay)
         return error, delay if again and delay <= _LONGEST_RESET else None
-    return ApiError(answer.status, message), delay if again and delay <= _LONGEST_RESET else None
+    kind = QueueFull if body.get("code") == QUEUE_FULL else ApiError
+    return kind(answer.status, message), delay if again and delay <= _LONGEST_RESET else None
 
 
 def _retry_after(headers: dict[str, str]) -> float:
@@ -239,12 +242,16 @@ def _retry_after(headers: dict[str, str]) -> float:
         return 0.0  # a date, or nonsense: the usual delays do
 
 
-def _message(answer: Answer) -> str:
+def _body(answer: Answer) -> dict[str, Any]:
     try:
         body: Any = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeError):
-        body = None
-    error = body.get("error") if isinstance(body, dict) else None
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _message(answer: Answer, body: dict[str, Any]) -> str:
+    error = body.get("error")
     if isinstance(error, dict):
         error = error.get("message")
     if isinstance(error, str) and error:
