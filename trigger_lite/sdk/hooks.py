@@ -5,7 +5,8 @@ on_wait       the run begins to wait; its process stays, its slot is free
 on_resume     the wait is over
 catch         an attempt failed: say what happens next, or name another error
 on_success    the run ended with an output
-on_failure    the run failed and is not tried again; after a crash or a timeout too, in a fresh process
+on_failure    the run failed and is not tried again. After a crash or a timeout too: then in a fresh process,
+              with the middleware entered anew, and as long as the worker lives
 on_cancel     somebody asked the run to stop; heard beside the running code, before its process is ended
 on_complete   the run is over: heard last, whatever it ended with
 
