@@ -42,6 +42,11 @@ def find_node() -> Path | None:
     return Path(node) if node and shutil.which("npm") else None
 
 
+def find_faketime() -> Path | None:
+    """Return the library that gives one process a clock of its own, or None."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
 def find_postgresql() -> Path | None:
     """Return the folder that holds the newest installed `postgres` and `initdb`, or None."""
     debian = [folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if folder.parent.name.isdigit()]
@@ -78,7 +83,13 @@ NODE = SystemPackage(
     debian=("nodejs", "npm"),
     find=find_node,
 )
-NEEDED = (POSTGRESQL, CHROMIUM, NODE)
+FAKETIME = SystemPackage(
+    name="libfaketime",
+    purpose="by which a server's clock is set back and ahead",
+    debian=("libfaketime",),
+    find=find_faketime,
+)
+NEEDED = (POSTGRESQL, CHROMIUM, NODE, FAKETIME)
 
 
 def main() -> int:

@@ -148,7 +148,7 @@ async def test_a_writer_whose_connection_broke_opens_another(
 
 
 @pytest.mark.postgres
-async def test_a_reader_whose_connection_broke_is_told_so_and_the_next_one_reads(
+async def test_a_reader_whose_connection_broke_reads_over_another(
     postgres_cluster: Cluster, tmp_path: Path
 ) -> None:
     with postgres_cluster.database() as url:
@@ -158,7 +158,5 @@ async def test_a_reader_whose_connection_broke_is_told_so_and_the_next_one_reads
         others = "pid <> pg_backend_pid() AND datname = current_database()"
         kill = Query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}", bool)
         await store.write(lambda tx: tx.all(kill))
-        with pytest.raises(DatabaseFailed):
-            await store.read(keys)
-        assert await store.read(keys) == ["a"]
+        assert await asyncio.gather(*(store.read(keys) for _ in range(9))) == [["a"]] * 9
         await store.close()

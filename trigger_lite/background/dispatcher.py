@@ -12,7 +12,7 @@ from trigger_lite.engine.lifecycle import Transition
 from trigger_lite.engine.queues import Claim, Claims, Offer, claim_runs
 from trigger_lite.engine.wait_state import read_wait_state
 from trigger_lite.engine.workers import promote_waiting
-from trigger_lite.protocol.errors import Refusal
+from trigger_lite.protocol.errors import DatabaseFailed, Refusal
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.statuses import ExecutionStatus
 from trigger_lite.protocol.worker import Moved
@@ -155,6 +155,11 @@ class Dispatcher:
         if step is not None:
             link.moved(step)
 
+    def promote_all(self) -> None:
+        """Put parked runs in line that a connected version can run: its hello may have been missed."""
+        for environment_id, version_id in {(x.environment_id, x.version_id) for x in self._links.values()}:
+            self._begin(self._promote(environment_id, version_id))
+
     # ---- dispatching --------------------------------------------------------------------------------
 
     def wake(self, environment_id: str) -> None:
@@ -182,6 +187,8 @@ class Dispatcher:
     async def _promote(self, environment_id: str, version_id: str) -> None:
         try:
             await self._store.write_when_free(promote_waiting, environment_id, version_id)
+        except DatabaseFailed:
+            logger.info("promoting parked runs is put off until the database works again")
         except Exception:
             logger.exception("promoting parked runs failed; the version's next worker tries again")
 
@@ -196,8 +203,9 @@ class Dispatcher:
             while asked is not None:
                 await self._act_on(environment_id, asked)
                 asked = self._ask(environment_id)
-        except Exception:
-            logger.exception("dispatching failed; it is tried again")
+        except Exception as error:
+            if not isinstance(error, DatabaseFailed):  # which the database's own lines explain
+                logger.exception("dispatching failed; it is tried again")
             self._clock.wake("dispatch", int((time.time() + AFTER_ERROR_SECONDS) * 1000))
         finally:
             self._busy.discard(environment_id)

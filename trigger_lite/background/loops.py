@@ -80,6 +80,7 @@ def _worker_loops(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) ->
         owned = (await store.write_when_free(recover)).owned
         deadlines.arm_all(owned)
         dispatcher.resume(owned)
+        dispatcher.promote_all()
         dispatcher.wake_all()
         return None
 

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, NoReturn, ParamSpec, TypeVar
 
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import DBAPIError
@@ -153,14 +153,26 @@ class Store:
         return Reader(ReadingConnection(connection), self._database.dialect, self._clock())
 
     async def _run(self, run: Callable[[SyncConnection], R]) -> R:
+        """Read; over another connection, if the one that was at hand turns out to be lost."""
         try:
-            async with self._readers.connect() as connection:
-                return await connection.run_sync(run)
+            return await self._run_once(run)
         except (DBAPIError, PoolTimeout) as error:
-            if isinstance(error, DBAPIError) and not is_outage(error.orig):
-                raise
-            logger.error("the database could not be read: %s", error)
-            raise DatabaseFailed from error
+            if not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                self._raise_outage(error)
+        try:
+            return await self._run_once(run)
+        except (DBAPIError, PoolTimeout) as error:
+            self._raise_outage(error)
+
+    async def _run_once(self, run: Callable[[SyncConnection], R]) -> R:
+        async with self._readers.connect() as connection:
+            return await connection.run_sync(run)
+
+    def _raise_outage(self, error: DBAPIError | PoolTimeout) -> NoReturn:
+        if isinstance(error, DBAPIError) and not is_outage(error.orig):
+            raise error
+        logger.error("the database could not be read: %s", error)
+        raise DatabaseFailed from error
 
     async def checkpoint(self) -> None:
         """Do now, beside the writer, what would else hold it up at one of its next commits."""

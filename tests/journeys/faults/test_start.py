@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Process, StartCommand, trigger_lite_command
+from tests.support.processes import AS_ORDINARY, Process, StartCommand, trigger_lite_command
 from tests.support.real_server import RealServer
 
 
@@ -18,17 +18,6 @@ def refusal(process: Process, *, code: int = 2) -> str:
     assert len(process.lines) == 1, process.output
     assert process.lines[0].startswith("Error: ")
     return process.lines[0].removeprefix("Error: ")
-
-
-# Takes from root what lets it write where the modes of files say no, as every other account is.
-_AS_ORDINARY = """
-import ctypes, os, sys
-
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
-for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH) if os.geteuid() == 0 else ():
-    assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 
 @pytest.mark.parametrize(
@@ -92,7 +81,7 @@ def test_a_data_folder_that_is_not_writable_is_refused(tmp_path: Path, free_port
     data.mkdir()
     data.chmod(0o555)
     command: list[str | Path] = [*trigger_lite_command(), "serve", "--port", str(free_port), "--data", data]
-    with Process([sys.executable, "-c", _AS_ORDINARY, *command], directory=tmp_path) as process:
+    with Process([sys.executable, "-c", AS_ORDINARY, *command], directory=tmp_path) as process:
         wanted = f"The data folder {data} is not writable. Change its owner, or choose one with --data."
         assert refusal(process) == wanted
     data.chmod(0o755)
