@@ -23,6 +23,7 @@ from trigger_lite.protocol.execution import Completion
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.manifest import TaskManifest, WorkerManifest
 from trigger_lite.protocol.tasks import TriggerOptions, TriggerTask
+from trigger_lite.protocol.worker import Moved
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.runs import RunRow, find_run
 from trigger_lite.store.store import Store
@@ -42,6 +43,8 @@ class PlayedWorker:
         self.pushed: list[str] = []
         self.cancelled: list[tuple[str, str]] = []
         self.left: list[str] = []
+        self.steps: list[Moved] = []
+        self._stepped: asyncio.Queue[Moved] = asyncio.Queue()
         self._arrived: asyncio.Queue[Claim] = asyncio.Queue()
 
     def push(self, claim: Claim) -> None:
@@ -53,6 +56,15 @@ class PlayedWorker:
 
     def leave(self, run_id: str) -> None:
         self.left.append(run_id)
+
+    def moved(self, step: Moved) -> None:
+        self.steps.append(step)
+        self._stepped.put_nowait(step)
+
+    async def step(self) -> Moved:
+        """Return the next step of a wait that is told."""
+        async with asyncio.timeout(SECONDS):
+            return await self._stepped.get()
 
     async def receive(self) -> RunRow:
         """Return the next run that is pushed."""

@@ -8,17 +8,20 @@ import pytest
 
 from tests.background.conftest import SECONDS, PlayedWorker, Room
 from tests.support.builders import TASK, a_task
+from trigger_lite.background.dispatcher import Dispatcher
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.deliveries import hand_back
 from trigger_lite.engine.pending_versions import PROMOTE_CHUNK
 from trigger_lite.engine.queues import Claim, set_paused
 from trigger_lite.engine.requests import check_trigger
 from trigger_lite.engine.trigger import trigger_run
+from trigger_lite.engine.waits import TokenRequest, complete_token, create_token, wait_for_token
 from trigger_lite.engine.workers import promote_waiting
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.protocol.tasks import TriggerTask
 from trigger_lite.store.query import Query
+from trigger_lite.store.runs import RunRow
 from trigger_lite.store.transaction import Tx
 
 
@@ -321,6 +324,73 @@ async def test_a_run_is_left_by_the_worker_that_is_still_there(room: Room) -> No
     for worker_id in (worker.worker_id, "worker_gone"):
         room.dispatcher.leave(room.prod.id, worker_id, "run_1")
     assert worker.left == ["run_1"]
+
+
+async def test_a_worker_that_is_gone_is_not_counted_and_its_runs_wait_for_their_time(room: Room) -> None:
+    """HB-09: nobody is connected, and the run stays where it was until it is silent for too long."""
+    worker = room.connect(await room.register())
+    await room.trigger()
+    run = await room.start(await worker.receive())
+    assert room.dispatcher.connected(room.prod.id) == 1
+    room.dispatcher.remove(worker)
+    assert room.dispatcher.connected(room.prod.id) == 0
+    assert await room.run(run.id) == run
+
+
+async def _token(room: Room) -> str:
+    token, _ = await room.store.write(create_token, room.prod.id, TokenRequest(None, None, ()))
+    return token.id
+
+
+async def test_the_steps_of_a_wait_reach_the_worker_that_has_the_run(room: Room) -> None:
+    """WP-07, WP-08: it waits, then goes on with what it waited for."""
+    version = await room.register()
+    worker, other = room.connect(version), room.connect(version, credits=0)
+    await room.trigger()
+    run, token = await room.start(await worker.receive()), await _token(room)
+    await room.store.write(wait_for_token, room.prod.id, run.id, token)
+    assert (await worker.step()).execution_status == X.EXECUTING_WITH_WAITPOINTS
+    await room.store.write(complete_token, room.prod.id, token, "1", "application/json")
+    step = await worker.step()
+    assert (step.run, step.execution_status) == (run.id, X.EXECUTING)
+    assert [waited.output for waited in step.waitpoints] == ["1"]
+    assert other.steps == []
+
+
+async def _wanting_a_slot(room: Room) -> tuple[PlayedWorker, RunRow, RunRow]:
+    """A worker without room, its run that wants a slot, and the one that has the only slot."""
+    worker = room.connect(await room.register(a_task(queue={"concurrencyLimit": 1})), credits=2)
+    await room.trigger()
+    waiting, token = await room.start(await worker.receive()), await _token(room)
+    await room.store.write(wait_for_token, room.prod.id, waiting.id, token)
+    assert (await worker.step()).execution_status == X.EXECUTING_WITH_WAITPOINTS
+    await room.trigger()
+    running = await worker.receive()
+    assert worker.credits == 0
+    await room.store.write(complete_token, room.prod.id, token, None, None)
+    assert (await worker.step()).execution_status == X.QUEUED_EXECUTING
+    return worker, waiting, running
+
+
+async def test_a_slot_goes_to_a_run_whose_wait_is_over_though_no_worker_has_room(room: Room) -> None:
+    """Q-24: nobody offers a credit, and none is needed."""
+    worker, waiting, running = await _wanting_a_slot(room)
+    await room.finish(running)
+    step = await worker.step()
+    assert (step.run, step.execution_status) == (waiting.id, X.EXECUTING)
+
+
+async def test_after_a_restart_runs_that_only_want_a_slot_get_it(room: Room) -> None:
+    """HB-08, Q-24: a new server knows them from the rows."""
+    worker, waiting, running = await _wanting_a_slot(room)
+    await room.dispatcher.stop()
+    restarted = Dispatcher(room.store, room.clock)
+    restarted.resume([await room.run(waiting.id)])
+    restarted.add(worker)
+    await room.finish(running)
+    restarted.wake(room.prod.id)
+    await restarted.stop()
+    assert (await room.run(waiting.id)).execution_status == X.EXECUTING
 
 
 # ---- the stop --------------------------------------------------------------------------------------

@@ -266,3 +266,10 @@ def test_a_queue_made_by_a_trigger_has_no_limit_of_its_own(engine: Harness) -> N
     run = a_run(engine, queue=QueueOption("new"))
     queue = engine.do(get_queue, run.queue_id)
     assert (queue.name, queue.kind, queue.limit) == ("new", "custom", None)
+
+
+def test_a_machine_larger_than_any_host_is_no_reason_to_wait(engine: Harness) -> None:
+    """MC-04: a preset says what a run may use, not what must be there."""
+    a_version(engine)
+    run = a_run(engine, machine="large-2x")
+    assert claim_one(engine).id == run.id

@@ -81,7 +81,7 @@ def _run(engine: Harness, run: RunRow) -> RunRow:
 
 
 def test_a_run_waits_for_a_token_and_goes_on_with_its_data(engine: Harness) -> None:
-    """WP-01, WP-02, WP-07, WP-08: blocked while executing, continued once, with output and type."""
+    """CP-01, WP-01, WP-02, WP-07, WP-08: blocked while executing, continued once, never suspended."""
     a_version(engine)
     run = a_started_run(engine)
     token = a_token(engine)

@@ -435,6 +435,7 @@ async def test_a_run_that_waits_is_kept_through_a_reconnect(
 async def test_a_run_that_another_attempt_took_over_is_left(
     server: FakeServer, waits: FakeWaits, start_worker: StartWorker
 ) -> None:
+    """ST-18: a changed attempt means that its execution is stale; nothing is reported."""
     worker = start_worker(TASKS)
     run = await parked(server, waits)
     child = await child_of(server, run)

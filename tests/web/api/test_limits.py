@@ -34,6 +34,7 @@ async def _status(api: Api, **options: Any) -> int:
 async def test_one_more_than_the_limit_is_refused(
     api: Api, largest: dict[str, Any], over: dict[str, Any], status: int
 ) -> None:
+    """MC-05: the limits are those that users of the official server know."""
     assert await _status(api, **largest) == 200
     assert await _status(api, **over) == status
     assert len((await api.get("/api/v1/runs"))["data"]) == 1
