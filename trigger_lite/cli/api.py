@@ -14,6 +14,8 @@ from msgspec import UNSET
 from trigger_lite.cli.failures import BadInput, CommandFailed
 from trigger_lite.cli.target import START_ONE, Target, find_target
 from trigger_lite.protocol.bulk_actions import BulkAction
+from trigger_lite.protocol.environments import EnvironmentLoad, LimitEnvironment, PauseEnvironment
+from trigger_lite.protocol.queues import QueueItem
 from trigger_lite.protocol.runs import Pagination, RunDetail, RunSummary
 from trigger_lite.protocol.tasks import TriggeredRun, TriggerOptions
 from trigger_lite.sdk.client import Client, Identity
@@ -26,6 +28,7 @@ _ATTEMPTS: Final = 3
 _PATIENT_ATTEMPTS: Final = 12
 _PAGE_SIZE: Final = 100
 POLL_SECONDS: Final = 20
+_ENVIRONMENT: Final = "/api/v1/environment"
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -129,6 +132,44 @@ class Api:
         with self._explained():
             self._client.runs.bulk.abort(bulk_id)
 
+    def list_queues(self) -> Iterator[QueueItem]:
+        with self._explained():
+            yield from self._client.queues.list()
+
+    def get_queue(self, name: str) -> QueueItem:
+        with self._explained(queue=name):
+            return self._client.queues.get(name)
+
+    def pause_queue(self, name: str, *, paused: bool) -> QueueItem:
+        queues = self._client.queues
+        with self._explained(queue=name):
+            return queues.pause(name) if paused else queues.resume(name)
+
+    def limit_queue(
+        self, name: str, limit: int | None, percent: float | None, until: datetime | None
+    ) -> QueueItem:
+        with self._explained(queue=name):
+            return self._client.queues.limit(name, limit, percent=percent, until=until)
+
+    def reset_queue(self, name: str) -> QueueItem:
+        with self._explained(queue=name):
+            return self._client.queues.reset(name)
+
+    def get_environment(self) -> EnvironmentLoad:
+        with self._explained():
+            return self._client.request("GET", _ENVIRONMENT, EnvironmentLoad)
+
+    def pause_environment(self, *, paused: bool) -> EnvironmentLoad:
+        return self._change_environment("pause", PauseEnvironment("pause" if paused else "resume"))
+
+    def limit_environment(self, limit: int, burst: float | None) -> EnvironmentLoad:
+        return self._change_environment("limit", LimitEnvironment(limit, burst))
+
+    def _change_environment(self, what: str, body: msgspec.Struct) -> EnvironmentLoad:
+        with self._explained():
+            sent = msgspec.json.encode(body)
+            return self._client.request("POST", f"{_ENVIRONMENT}/{what}", EnvironmentLoad, sent)
+
     def log_page(self, run_id: str, after: int, *, wait: int) -> LogPage:
         """Return log lines after one; the server may wait this many seconds for the first."""
         with self._explained(run_id):
@@ -146,10 +187,15 @@ class Api:
                 ) from error
 
     @contextmanager
-    def _explained(self, run_id: str | None = None) -> Iterator[None]:
+    def _explained(self, run_id: str | None = None, *, queue: str | None = None) -> Iterator[None]:
         try:
             yield
         except TriggerLiteError as error:
+            if queue is not None and isinstance(error, ApiError) and error.status == 404:
+                raise BadInput(
+                    f"There is no queue {queue} in the {self.target.environment} environment of "
+                    f"{self.target.url}; 'trigger-lite queues list' shows them"
+                ) from error
             _explain(error, self.target, run_id)
 
 

@@ -19,6 +19,7 @@ _MODULES: Final = {
     "worker": "worker",
     "trigger": "trigger",
     "runs": "runs",
+    "queues": "queues",
     "bulk": "bulk",
     "logs": "logs",
     "keys": "keys",

@@ -32,6 +32,7 @@ def _facts(run: RunDetail, now: float) -> Iterator[tuple[str, str]]:
     yield "run", run.id
     yield "task", printable(run.task_identifier)
     yield "status", status_text(run.status)
+    yield "waits", "" if run.waiting_for is None else printable(run.waiting_for.text)
     yield "created", f"{local_time(run.created_at)}  ({age(run.created_at, now)})"
     yield "delayed to", local_time(run.delayed_until) if run.delayed_until and not run.started_at else ""
     waited = seconds_between(run.created_at, run.started_at, now)
