@@ -5,14 +5,18 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from tests.chaos.journal import Journal, Trigger
 from trigger_lite import ApiError, Client, ConnectionFailed
+from trigger_lite.protocol.batches import NDJSON, CreateBatch, CreatedBatch, TakenItems
 from trigger_lite.sdk.options import RunOptions
 
 _ATTEMPTS: Final = (6, 1, 6, 2)
 """How often a client asks before it gives up, by its number: some are patient, some are not."""
 _BUSY: Final = 503
 _SHARED_KEYS: Final = 40
+_TOKEN_SECONDS: Final = 20
 
 
 class ChaosClient(threading.Thread):
@@ -53,13 +57,17 @@ class ChaosClient(threading.Thread):
         self, task: str, options: RunOptions | None = None, *, may_expire: bool = False, **payload: Any
     ) -> None:
         """Trigger a task with a payload that has a name of its own."""
-        self._made += 1
-        name = f"{self._number}-{self._made}"
+        name = self.new_name()
         wanted: RunOptions = {} if options is None else options
         handle = self.ask(lambda: self.client.trigger(task, {"name": name, **payload}, **wanted))
         run_id = None if handle is None else handle.id
         key = wanted.get("idempotency_key")
-        self.journal.triggered(Trigger(name, task, run_id, key, may_expire))
+        self.journal.triggered(Trigger(name, task, run_id, None if key is None else str(key), may_expire))
+
+    def new_name(self) -> str:
+        """Return a name that no other run has."""
+        self._made += 1
+        return f"{self._number}-{self._made}"
 
 
 # ---- what clients do --------------------------------------------------------------------------------
@@ -107,6 +115,61 @@ def crashing(client: ChaosClient) -> None:
     client.trigger("crashing")
 
 
+def napping(client: ChaosClient) -> None:
+    client.trigger("napping", seconds=client.chance.uniform(5.1, 8))
+
+
+def asking(client: ChaosClient) -> None:
+    """Make a token, and a run or two that wait for it."""
+    token = client.ask(lambda: client.client.tokens.create(timeout=_TOKEN_SECONDS))
+    client.journal.made_token(None if token is None else token.id)
+    if token is not None:
+        for _ in range(client.chance.choice([1, 1, 2])):
+            client.trigger("asking", token=token.id)
+
+
+def completing(client: ChaosClient) -> None:
+    """Complete a token; somebody else may have done that already, or it may have timed out."""
+    data = f"{client.chance.random():.9f}"
+    token = client.journal.some_token(1 - client.chance.random() ** 3, data)
+    if token is not None:
+        client.journal.completed(answered=client.ask(lambda: _complete(client, token, data)) is not None)
+
+
+def _complete(client: ChaosClient, token: str, data: str) -> bool:
+    client.client.tokens.complete(token, data)
+    return True
+
+
+def family(client: ChaosClient) -> None:
+    client.trigger("parent", ms=client.chance.choice([0, 50, 300]))
+
+
+def crowd(client: ChaosClient) -> None:
+    client.trigger("crowd", count=client.chance.randint(1, 12), ms=client.chance.choice([0, 0, 100]))
+
+
+def batch(client: ChaosClient) -> None:
+    """Announce a batch and send its items, as clients do in two requests."""
+    names = [client.new_name() for _ in range(client.chance.randint(1, 25))]
+    batch_id = client.ask(lambda: _announce(client, len(names)))
+    is_full = batch_id is not None and client.ask(lambda: _fill(client, batch_id, names)) is True
+    client.journal.sent_batch(batch_id if is_full else None, names, "work")
+
+
+def _announce(client: ChaosClient, count: int) -> str:
+    body = msgspec.json.encode(CreateBatch(count))
+    return client.client.request("POST", "/api/v3/batches", CreatedBatch, body).id
+
+
+def _fill(client: ChaosClient, batch_id: str, names: list[str]) -> bool:
+    payloads = [{"name": name, "ms": 0} for name in names]
+    items = [{"index": index, "task": "work", "payload": one} for index, one in enumerate(payloads)]
+    body = b"".join(msgspec.json.encode(item) + b"\n" for item in items)
+    path = f"/api/v3/batches/{batch_id}/items"
+    return client.client.request("POST", path, TakenItems, body, content_type=NDJSON[0]).sealed
+
+
 def cancel(client: ChaosClient) -> None:
     run_id = client.journal.some_run(0.8 + client.chance.random() / 5)
     if run_id is not None:
@@ -139,5 +202,6 @@ def browse(client: ChaosClient) -> None:
 
 _ACTS: Final[list[tuple[Callable[[ChaosClient], None], int]]] = [
     (plain, 8), (slow, 2), (keyed, 3), (delayed, 2), (urgent, 2), (in_lanes, 3), (short_lived, 1),
-    (flaky, 2), (doomed, 1), (crashing, 1), (cancel, 2), (replay, 1), (look, 3), (browse, 1),
+    (flaky, 2), (doomed, 1), (crashing, 1), (napping, 1), (asking, 2), (completing, 3), (family, 2),
+    (crowd, 1), (batch, 1), (cancel, 2), (replay, 1), (look, 3), (browse, 1),
 ]  # fmt: skip

@@ -14,13 +14,22 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True)
 class Trigger:
-    """One trigger. `name` is unique, and part of the run's payload; `run_id` is None without an answer."""
+    """One trigger. `name` is unique, and part of the run's payload; `run_id` is None without an answer.
+
+    `batch_id` is that of a batch that was answered for as a whole: then it has a run, too.
+    """
 
     name: str
     task: str
     run_id: str | None
     key: str | None = None
     may_expire: bool = False
+    batch_id: str | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the server answered that there is a run."""
+        return self.run_id is not None or self.batch_id is not None
 
 
 @dataclass
@@ -32,6 +41,8 @@ class Journal:
     """Runs whose cancel was asked for: ANSWERED or UNKNOWN."""
     replays: list[tuple[str, str | None]] = field(default_factory=list)
     """The original, and the new run if an answer came."""
+    tokens: dict[str, set[str]] = field(default_factory=dict)
+    """Tokens that were made, and what somebody wanted to complete each with."""
     seen: dict[str, str] = field(default_factory=dict)
     """Runs that were seen finished, with their API status then."""
     surprises: list[str] = field(default_factory=list)
@@ -46,6 +57,12 @@ class Journal:
             self.triggers.append(trigger)
             self._count("triggers", trigger.run_id is not None)
 
+    def sent_batch(self, batch_id: str | None, names: list[str], task: str) -> None:
+        """Note a batch; its id is None unless the server said that all of it came."""
+        with self._lock:
+            self.triggers += [Trigger(name, task, None, batch_id=batch_id) for name in names]
+            self._count("batches", batch_id is not None)
+
     def canceled(self, run_id: str, *, answered: bool) -> None:
         with self._lock:
             if self.cancels.get(run_id) != ANSWERED:
@@ -56,6 +73,25 @@ class Journal:
         with self._lock:
             self.replays.append((original, run_id))
             self._count("replays", run_id is not None)
+
+    def made_token(self, token: str | None) -> None:
+        with self._lock:
+            if token is not None:
+                self.tokens[token] = set()
+            self._count("tokens", token is not None)
+
+    def completed(self, *, answered: bool) -> None:
+        with self._lock:
+            self._count("completions", answered)
+
+    def some_token(self, pick: float, data: str) -> str | None:
+        """Return a token, noting that it is to be completed with `data`: one of the newest for 1."""
+        with self._lock:
+            if not self.tokens:
+                return None
+            token = list(self.tokens)[round(pick * (len(self.tokens) - 1))]
+            self.tokens[token].add(data)
+            return token
 
     def saw(self, run_id: str, status: str) -> None:
         """Note that a run was seen finished; a second look must show the same."""

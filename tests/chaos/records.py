@@ -29,6 +29,8 @@ class RunRecord(NamedTuple):
     delay_until: int | None
     idempotency_key: str | None
     replay_of: str | None
+    parent_id: str | None
+    batch_id: str | None
     payload: str | None
     output: str | None
     error: str | None
@@ -52,6 +54,10 @@ _SNAPSHOTS = Query(
     f"SELECT {', '.join(SnapshotRecord._fields)} FROM snapshot ORDER BY run_id, seq", SnapshotRecord
 )
 _ENDED = Query("SELECT id, status FROM run WHERE completed_at IS NOT NULL", lambda *row: row)
+_BATCHES = Query("SELECT id, status FROM batch", lambda *row: row)
+_OVERDUE = Query(
+    "SELECT id, kind FROM waitpoint WHERE status = 'PENDING' AND due_at < :now", lambda *row: row
+)
 _OPEN = Query("SELECT count(*) FROM run WHERE completed_at IS NULL", int)
 
 # What every commit leaves true; each query lists what breaks it.
@@ -69,6 +75,26 @@ _WRONG: Final[dict[str, str]] = {
         WHERE queued = 1 AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.id = run.lane_id)""",
     "a waiting run's mark": """SELECT id, execution_status FROM run
         WHERE (queued = 1) <> (execution_status = 'QUEUED')""",
+    "a blocked run's wait": """SELECT id, execution_status FROM run
+        WHERE execution_status = 'EXECUTING_WITH_WAITPOINTS' AND NOT EXISTS
+        (SELECT 1 FROM run_waitpoint AS edge JOIN waitpoint ON waitpoint.id = edge.waitpoint_id
+          WHERE edge.run_id = run.id AND waitpoint.status = 'PENDING')""",
+    "an edge of a run that is not blocked": """SELECT run_id, waitpoint_id FROM run_waitpoint
+        WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.id = run_waitpoint.run_id
+          AND execution_status IN ('EXECUTING_WITH_WAITPOINTS', 'SUSPENDED'))""",
+    "the waitpoint of a run that is over": """SELECT waitpoint.id, run.status FROM waitpoint
+        JOIN run ON run.id = waitpoint.completes_run
+        WHERE waitpoint.status = 'PENDING' AND run.execution_status = 'FINISHED'""",
+    "what a batch counts": """SELECT id, received, failed, finished FROM batch
+        WHERE received <> (SELECT count(*) FROM batch_item WHERE batch_id = batch.id)
+           OR failed <> (SELECT count(*) FROM batch_item WHERE batch_id = batch.id AND error_code IS NOT NULL)
+           OR finished <> (SELECT count(*) FROM batch_item
+                            WHERE batch_id = batch.id AND error_code IS NULL AND is_done = 1)""",
+    "the mark of a batch's item": """SELECT batch_item.batch_id, idx
+        FROM batch_item JOIN run ON run.id = batch_item.run_id
+        WHERE (is_done = 1) <> (execution_status = 'FINISHED')""",
+    "the end of a batch": """SELECT id, status FROM batch WHERE is_sealed = 1
+        AND (completed_at IS NOT NULL) <> (failed + finished = run_count)""",
     "the end of a run": """SELECT id, execution_status FROM run
         WHERE (completed_at IS NOT NULL) <> (execution_status = 'FINISHED')""",
 }
@@ -111,6 +137,10 @@ class Records:
             found.setdefault(snapshot.run_id, []).append(snapshot)
         return found
 
+    def batches(self) -> dict[str, str]:
+        """Return the status of every batch."""
+        return dict(self._reader.all(_BATCHES))
+
     def ended(self) -> dict[str, str]:
         """Return the status of every run that is over."""
         return dict(self._reader.all(_ENDED))
@@ -118,6 +148,11 @@ class Records:
     def open_runs(self) -> int:
         """Count the runs that are not over."""
         return self._reader.first(_OPEN) or 0
+
+    def overdue(self, seconds: float) -> list[str]:
+        """Return the waitpoints whose time came longer ago than this, and that are not complete."""
+        now = self._reader.now - round(seconds * 1000)
+        return [f"{kind} {waitpoint} is overdue" for waitpoint, kind in self._reader.all(_OVERDUE, now=now)]
 
     def wrong_counters(self) -> list[str]:
         """Return what is not as every commit leaves it."""

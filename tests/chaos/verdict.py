@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from tests.chaos.journal import ANSWERED, Entry, Journal, read_ledger
+from tests.chaos.journal import ANSWERED, Entry, Journal, Trigger, read_ledger
 from tests.chaos.records import Records, RunRecord, SnapshotRecord
 from tests.chaos.stage import Stage
 from trigger_lite.engine.lifecycle import TRANSITIONS
@@ -19,6 +19,7 @@ _MOVES: Final = frozenset(
 _ENDS: Final = frozenset(status.value for status in TERMINAL)
 _CANCELED: Final = RunStatus.CANCELED.value
 _DONE: Final = RunStatus.COMPLETED_SUCCESSFULLY.value
+_LATE_SECONDS: Final = 10
 _UNSTARTED: Final = "The worker did not start it in time"
 _HANDED_BACK: Final = "Handed back unstarted"
 # How a run of a task may end beside success: by what its own code does, or because its process was killed.
@@ -38,7 +39,9 @@ class Evidence:
     ledger: dict[str, list[Entry]]
     runs: dict[str, RunRecord]
     snapshots: dict[str, list[SnapshotRecord]]
-    counters: list[str]
+    batches: dict[str, str]
+    state: list[str]
+    """What is amiss in the database as a whole."""
 
     @property
     def statuses(self) -> Counter[str]:
@@ -71,7 +74,8 @@ def collect(stage: Stage, journal: Journal) -> Evidence:
             read_ledger(stage.ledger),
             records.runs(),
             records.snapshots(),
-            records.wrong_counters(),
+            records.batches(),
+            records.wrong_counters() + records.overdue(_LATE_SECONDS),
         )
 
 
@@ -79,12 +83,14 @@ def judge(evidence: Evidence) -> list[str]:
     """Return everything that is not as promised; nothing is what one wants."""
     return [
         *evidence.journal.surprises,
-        *evidence.counters,
+        *evidence.state,
         *_lost_or_twice(evidence),
+        *_batches(evidence),
         *_keys(evidence),
         *_replays(evidence),
         *_cancels(evidence),
         *_looks(evidence),
+        *_tokens(evidence),
         *(fault for run in evidence.runs.values() for fault in _run(evidence, run)),
     ]
 
@@ -111,7 +117,23 @@ def _lost_or_twice(evidence: Evidence) -> Iterator[str]:
             and [run.id for run in made] != [trigger.run_id]
         ):
             yield f"trigger {trigger.name} was answered {trigger.run_id} and made {[run.id for run in made]}"
-    yield from (f"nobody triggered the runs of {name}" for name in by_name if name not in names)
+    # A run triggers others under its own name and more.
+    yield from (f"nobody triggered the runs of {name}" for name in by_name if name.split("/")[0] not in names)
+
+
+def _is_right(trigger: Trigger, made: list[RunRecord]) -> bool:
+    """Tell whether there is one run, and the one that was answered, or of the batch that was."""
+    if trigger.batch_id is not None:
+        return [run.batch_id for run in made] == [trigger.batch_id]
+    return [run.id for run in made] == [trigger.run_id]
+
+
+def _batches(evidence: Evidence) -> Iterator[str]:
+    """A batch that came whole is complete."""
+    whole = {trigger.batch_id for trigger in evidence.journal.triggers if trigger.batch_id is not None}
+    for batch_id in whole:
+        if evidence.batches.get(batch_id) != "COMPLETED":
+            yield f"{batch_id} was answered for and is {evidence.batches.get(batch_id)}"
 
 
 def _keys(evidence: Evidence) -> Iterator[str]:
@@ -145,11 +167,20 @@ def _replays(evidence: Evidence) -> Iterator[str]:
 
 def _cancels(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs.values():
-        if run.status == _CANCELED and run.id not in evidence.journal.cancels:
+        if run.status == _CANCELED and not _is_asked_to_end(evidence, run):
             yield f"{run.id} is canceled, and nobody asked for it"
     for run_id, told in evidence.journal.cancels.items():
         if told == ANSWERED and evidence.runs[run_id].status not in _ENDS:
             yield f"{run_id} was to be canceled, and is {evidence.runs[run_id].status}"
+
+
+def _is_asked_to_end(evidence: Evidence, run: RunRecord | None) -> bool:
+    """Tell whether somebody cancelled the run, or one that it descends from (CN-04)."""
+    while run is not None:
+        if run.id in evidence.journal.cancels:
+            return True
+        run = evidence.runs.get(run.parent_id or "")
+    return False
 
 
 def _looks(evidence: Evidence) -> Iterator[str]:
@@ -157,6 +188,18 @@ def _looks(evidence: Evidence) -> Iterator[str]:
         status = evidence.runs[run_id].status
         if api_status(RunStatus(status)).value != seen:
             yield f"{run_id} was seen {seen}, and is {status}"
+
+
+def _tokens(evidence: Evidence) -> Iterator[str]:
+    """All who waited for one token were told the same (WP-02, WP-03)."""
+    told: defaultdict[str, set[str]] = defaultdict(set)
+    for run in evidence.runs.values():
+        token = json.loads(run.payload or "{}").get("token")
+        if token is not None and run.status == _DONE:
+            told[token].add((run.output or "").rpartition(" ")[2])
+    yield from (
+        f"{token} was completed with {answers}" for token, answers in told.items() if len(answers) > 1
+    )
 
 
 # ---- one run ------------------------------------------------------------------------------------------
@@ -229,7 +272,7 @@ def _has_begun(snapshot: SnapshotRecord) -> bool:
 def _outcome(evidence: Evidence, run: RunRecord) -> Iterator[str]:
     """It ended as its code says, unless somebody cancelled it or its process was killed too often."""
     if run.status == _DONE:
-        if run.output != _name(run):
+        if run.output not in _expected(evidence, run):
             yield f"its output is {run.output}"
     elif run.status not in (_CANCELED, *_OWN_ENDS.get(run.task_id, ())):
         triggers = {trigger.run_id for trigger in evidence.journal.triggers if trigger.may_expire}
@@ -237,6 +280,15 @@ def _outcome(evidence: Evidence, run: RunRecord) -> Iterator[str]:
             return
         if not any(code in (run.error or "") for code in _BY_KILLS):
             yield f"it ended {run.status}: {run.error}"
+
+
+def _expected(evidence: Evidence, run: RunRecord) -> list[str]:
+    """Return what a run may answer: its name, and what somebody completed its token with."""
+    name = _name(run)
+    token = json.loads(run.payload or "{}").get("token")
+    if token is None:
+        return [name]
+    return [f"{name} {data}" for data in ("nobody", *evidence.journal.tokens[token])]
 
 
 def _name(run: RunRecord) -> str:
