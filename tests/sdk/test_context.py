@@ -2,10 +2,12 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
 from tests.support.attempts import RecordingChannel, an_execution
 from trigger_lite import Ctx, OutsideRun, current, metadata, tags
+from trigger_lite.protocol.execution import BatchInfo
 from trigger_lite.sdk.context import enter_context, find_context
 
 
@@ -18,6 +20,23 @@ def test_a_context_shows_the_run() -> None:
     context, _ = a_context("a")
     assert (context.run.id, context.task.id, context.attempt.number) == ("run_test", "t", 1)
     assert (context.queue.name, context.env.slug, list(context.tags)) == ("task/t", "dev", ["a"])
+
+
+def test_a_context_shows_the_batch_of_its_run() -> None:
+    context, channel = a_context()
+    assert context.batch is None
+    inside = msgspec.structs.replace(an_execution(), batch=BatchInfo("batch_1"))
+    assert Ctx(inside, channel).batch == BatchInfo("batch_1")
+
+
+def test_usage_adds_up_attempts_and_leaves_out_waits() -> None:
+    plain = an_execution(attempt=2)
+    earlier = msgspec.structs.replace(plain, run=msgspec.structs.replace(plain.run, duration_ms=90_000))
+    context = Ctx(earlier, RecordingChannel())
+    first = context.usage()
+    assert first.run_seconds == first.attempt_seconds + 90
+    context.waits.seconds += 1000
+    assert context.usage().attempt_seconds == pytest.approx(first.attempt_seconds - 1000, abs=10)
 
 
 def test_cancellation_is_seen() -> None:

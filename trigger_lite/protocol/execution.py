@@ -65,6 +65,10 @@ class ProjectInfo(msgspec.Struct, frozen=True, rename="camel"):
     name: str
 
 
+class BatchInfo(msgspec.Struct, frozen=True, rename="camel"):
+    id: str
+
+
 class Execution(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Everything a worker needs to run one attempt."""
 
@@ -76,6 +80,7 @@ class Execution(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     organization: OrganizationInfo
     project: ProjectInfo
     machine: Machine
+    batch: BatchInfo | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,7 +1,6 @@
 """One attempt of a run, in this process."""
 
 import inspect
-import time
 from typing import Any
 
 from trigger_lite.protocol.execution import Completion, Execution, RetryAt, Usage
@@ -54,7 +53,6 @@ class Attempt:
         self._channel = channel
         self._settings = settings
         self._context = Ctx(execution, channel)
-        self._started = time.monotonic()
         self._completion: Completion | None = None
 
     def run(self) -> Completion:
@@ -207,7 +205,6 @@ class Attempt:
         retry: RetryAt | None = None,
         skipped: bool = False,
     ) -> Completion:
-        busy = time.monotonic() - self._started - self._context.waits.seconds
         return Completion(
             ok=error is None,
             id=self._execution.run.id,
@@ -216,7 +213,7 @@ class Attempt:
             error=error,
             retry=retry,
             skipped_retrying=skipped or None,
-            usage=Usage(round(busy * 1000)),
+            usage=Usage(round(self._context.usage().attempt_seconds * 1000)),
             task_identifier=self._task.id,
         )
 

@@ -1,10 +1,13 @@
 """The run that this code belongs to."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from trigger_lite.protocol.tasks import MAX_TAGS
 from trigger_lite.sdk.errors import ConcurrentWait, OutsideRun
@@ -14,6 +17,7 @@ from trigger_lite.sdk.metadata import MetadataBuffer, RunMetadata
 if TYPE_CHECKING:
     from trigger_lite.protocol.execution import (
         AttemptInfo,
+        BatchInfo,
         EnvironmentInfo,
         Execution,
         QueueInfo,
@@ -95,6 +99,17 @@ class RunWaits:
             self._one.release()
 
 
+class RunUsage(msgspec.Struct, frozen=True):
+    """How long code of a run has worked, waits and the time between attempts aside.
+
+    >>> ctx.usage().run_seconds < 3600
+    True
+    """
+
+    attempt_seconds: float
+    run_seconds: float
+
+
 class Ctx:
     """What a task may know of its run. Ask for it by a parameter `ctx: Ctx`, the first or the last one.
 
@@ -114,6 +129,7 @@ class Ctx:
         self.metadata_buffer: Final = MetadataBuffer(channel, execution.run.metadata or {})
         self._metadata = RunMetadata(lambda: self.metadata_buffer)
         self._locals = Locals()
+        self._began = time.monotonic()
         self.lifecycle: Lifecycle | None = None
 
     @property
@@ -169,6 +185,24 @@ class Ctx:
         'small-1x'
         """
         return self._execution.machine
+
+    @property
+    def batch(self) -> "BatchInfo | None":
+        """The batch that the run was triggered with: `id`; None for a run of its own.
+
+        >>> ctx.batch is None
+        True
+        """
+        return self._execution.batch
+
+    def usage(self) -> RunUsage:
+        """Return how long this attempt, and all attempts of the run, have worked up to now.
+
+        >>> ctx.usage().attempt_seconds < 60
+        True
+        """
+        attempt = time.monotonic() - self._began - self.waits.seconds
+        return RunUsage(attempt, self._execution.run.duration_ms / 1000 + attempt)
 
     @property
     def metadata(self) -> RunMetadata:

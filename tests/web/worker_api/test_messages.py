@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.processes import StartCommand
 from tests.support.real_server import RealServer
 from tests.web.worker_api.conftest import Connect, RawWorker
-from trigger_lite.protocol.execution import Completion, FlushedMetadata, RetryAt
+from trigger_lite.protocol.execution import BatchInfo, Completion, FlushedMetadata, RetryAt
 from trigger_lite.protocol.metadata import Operation
 from trigger_lite.protocol.run_errors import BuiltInError, ErrorCode, InternalError
 from trigger_lite.protocol.worker import (
@@ -37,6 +38,17 @@ def worker(connect_worker: Connect) -> RawWorker:
 
 def _set(key: str, value: Any) -> Operation:
     return Operation("set", key, value)
+
+
+def _in_a_batch(worker: RawWorker) -> str:
+    """Trigger a run as the only item of a batch; return the batch's id."""
+    with worker.server.client(worker.environment) as client:
+        batch = str(client.post("/api/v3/batches", json={"runCount": 1}).json()["id"])
+        item = msgspec.json.encode({"index": 0, "task": worker.task, "payload": {}})
+        headers = {"content-type": "application/x-ndjson"}
+        answer = client.post(f"/api/v3/batches/{batch}/items", content=item + b"\n", headers=headers)
+        assert answer.status_code == 200, answer.text
+    return batch
 
 
 def _started(worker: RawWorker, **options: Any) -> Run:
@@ -78,6 +90,12 @@ def test_a_run_comes_with_all_that_its_code_needs(worker: RawWorker) -> None:
         "prod",
         f"task/{worker.task}",
     )
+
+
+def test_a_run_of_a_batch_comes_with_its_batch(worker: RawWorker) -> None:
+    """AT-05"""
+    batch = _in_a_batch(worker)
+    assert worker.take().execution.batch == BatchInfo(batch)
 
 
 def test_a_start_sent_again_is_answered_alike_and_counts_once(worker: RawWorker) -> None:

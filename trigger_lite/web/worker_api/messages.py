@@ -58,6 +58,7 @@ def run_message(claim: Claim, place: PlaceInfo) -> worker.Run:
             organization=place.organization,
             project=place.project,
             machine=PRESETS.get(run.machine or "", PRESETS[DEFAULT_MACHINE]),
+            batch=None if run.batch_id is None else execution.BatchInfo(run.batch_id),
         ),
     )
 
