@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from trigger_lite.sdk.result import Result as Result
     from trigger_lite.sdk.retry import Retry as Retry
     from trigger_lite.sdk.retrying import retry as retry
+    from trigger_lite.sdk.scheduling import Fire as Fire
+    from trigger_lite.sdk.scheduling import schedules as schedules
     from trigger_lite.sdk.target import configure as configure
     from trigger_lite.sdk.target import idempotency_keys as idempotency_keys
     from trigger_lite.sdk.target import queues as queues
@@ -117,6 +119,7 @@ _HOMES = {
     "result": ("Err", "Ok", "Result"),
     "retry": ("Retry",),
     "retrying": ("retry",),
+    "scheduling": ("Fire", "schedules"),
     "target": ("configure", "idempotency_keys", "queues", "runs", "tokens"),
     "task": ("Task",),
     "tokens": ("Token",),

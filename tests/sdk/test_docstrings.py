@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 import trigger_lite
-from tests.support.answers import a_page, a_queue, a_queue_page, a_run
+from tests.support.answers import a_page, a_queue, a_queue_page, a_run, a_schedule, a_schedule_page
 from tests.support.batch_edge import a_batch
 from tests.support.edge import Edge, Reply, Request
 from trigger_lite import AbortTaskRun, Client, Ctx, RunHandle, current, metadata, run_inline, task, wait
@@ -25,6 +25,7 @@ from trigger_lite.sdk import batch as batch_module
 from trigger_lite.sdk import (
     batch_handle,
     bulk,
+    context,
     hooks,
     idempotency,
     inline,
@@ -36,6 +37,8 @@ from trigger_lite.sdk import (
     retrying,
     run_filter,
     runs,
+    schedules,
+    scheduling,
     tokens,
     triggering,
 )
@@ -47,6 +50,7 @@ from trigger_lite.sdk.local import LocalChannel, local_execution
 
 # Reached from public names, though not imported by them.
 _REACHED = (
+    context.RunUsage,
     batch_module.AsyncBatch,
     batch_module.Batch,
     batch_handle.AsyncBatchHandle,
@@ -72,6 +76,13 @@ _REACHED = (
     run_filter.RunFilter,
     runs.AsyncRuns,
     runs.Runs,
+    schedules.AsyncSchedules,
+    schedules.ScheduleChanges,
+    schedules.ScheduleOptions,
+    schedules.Schedules,
+    scheduling.PublicSchedules,
+    scheduling.ScheduledTaskDecorator,
+    scheduling.ScheduledTaskOptions,
     tokens.AsyncTokens,
     tokens.TokenDetail,
     tokens.TokenFilter,
@@ -93,6 +104,7 @@ _INTERNAL = {
     "Bulk.page",
     "Queues.page",
     "Runs.page",
+    "Schedules.page",
     "Runs.poll",
     "Runs.finished_result",
     "Runs.log_page",
@@ -228,7 +240,21 @@ def serve(edge: Edge) -> None:
     edge.on("GET", "/page", Reply(body=b"<title>Jobs</title>"))
     serve_batches(edge)
     serve_queues(edge)
+    serve_schedules(edge)
     serve_tokens(edge)
+
+
+def serve_schedules(edge: Edge) -> None:
+    """One schedule, changed and switched as it is asked for."""
+    path = "/api/v1/schedules"
+    edge.on("POST", path, Reply(body=a_schedule()))
+    edge.on("GET", path, a_schedule_page(a_schedule()))
+    edge.on("GET", f"{path}/.*", Reply(body=a_schedule()))
+    edge.on("PATCH", f"{path}/.*", Reply(body=a_schedule(cron="0 6 * * *")))
+    edge.on("DELETE", f"{path}/.*", Reply(body={"id": "sched_06fd3v"}))
+    edge.on("POST", f"{path}/.*/activate", Reply(body=a_schedule()))
+    edge.on("POST", f"{path}/.*/deactivate", Reply(body=a_schedule(active=False)))
+    edge.on("POST", f"{path}/.*/run", Reply(body={"id": "run_06fd3v"}))
 
 
 def serve_queues(edge: Edge) -> None:
@@ -279,6 +305,11 @@ def resize(url: str, width: int = 100) -> int:
     return len(url) * width
 
 
+@trigger_lite.schedules.task(cron="0 5 * * *")
+def nightly(fire: trigger_lite.Fire) -> str:
+    return fire.at.isoformat()
+
+
 @task
 def abort(reason: str) -> None:
     raise AbortTaskRun(reason)
@@ -319,6 +350,12 @@ def world(edge: Edge, client: Client) -> dict[str, Any]:
         "handle": RunHandle("run_06fd3v", lambda: client, task="resize"),
         "double": double,
         "resize": resize,
+        "nightly": nightly,
+        "fire": trigger_lite.Fire(
+            at=datetime(2030, 1, 1, 20, tzinfo=UTC),
+            upcoming=[datetime(2030, 1, 3, 5, tzinfo=UTC)],
+            timezone="Asia/Tokyo",
+        ),
         "abort": abort,
         "import_csv": import_csv,
         "publish": publish,

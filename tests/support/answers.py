@@ -72,3 +72,26 @@ def a_queue_page(*queues: dict[str, Any], page: int = 1, pages: int = 1) -> Repl
     """Return one page of queues."""
     pagination = {"currentPage": page, "totalPages": pages, "count": len(queues)}
     return Reply(body={"data": list(queues), "pagination": pagination})
+
+
+def a_schedule(schedule_id: str = "sched_06fd3v", cron: str = "0 5 * * *", **fields: Any) -> dict[str, Any]:
+    """Return the JSON of a schedule."""
+    return {
+        "id": schedule_id,
+        "type": "IMPERATIVE",
+        "task": "nightly",
+        "active": True,
+        "generator": {"type": "CRON", "expression": cron, "description": "At 05:00 every day"},
+        "timezone": "UTC",
+        "overlap": "allow",
+        "catchUp": "latest",
+        "environments": [{"id": "env_1", "type": "PRODUCTION"}],
+        "nextRun": "2030-01-02T05:00:00.000Z",
+        **fields,
+    }
+
+
+def a_schedule_page(*schedules: dict[str, Any], page: int = 1, pages: int = 1) -> Reply:
+    """Return one page of schedules."""
+    pagination = {"currentPage": page, "totalPages": pages, "count": len(schedules)}
+    return Reply(body={"data": list(schedules), "pagination": pagination})

@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return raw
 
-    do_GET = do_POST = _serve
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

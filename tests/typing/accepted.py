@@ -14,6 +14,7 @@ from trigger_lite import (
     Client,
     Ctx,
     Err,
+    Fire,
     Ok,
     OutOfMemory,
     Rate,
@@ -36,12 +37,14 @@ from trigger_lite import (
     queue,
     run_inline,
     runs,
+    schedules,
     tags,
     task,
     tokens,
     wait,
 )
 from trigger_lite.protocol.runs import RunDetail, RunSummary
+from trigger_lite.protocol.schedules import Schedule
 from trigger_lite.protocol.waitpoints import TokenView
 from trigger_lite.sdk.tokens import TokenDetail
 
@@ -277,3 +280,43 @@ def helpers(any_task: Task[..., Any]) -> None:
     tags.add("a", "b")
     helpers(resize)
     helpers(fetch)
+
+
+# ---- schedules ------------------------------------------------------------------------------------------
+
+
+@schedules.task(cron="0 5 * * *", tz="Asia/Tokyo", overlap="skip", catch_up="none", expect_within="15m")
+def close_books(fire: Fire, ctx: Ctx) -> int:
+    assert_type(fire.at, datetime)
+    assert_type(fire.next, datetime | None)
+    return fire.local.year
+
+
+@schedules.task
+async def remind(ctx: Ctx, fire: Fire) -> str:
+    return fire.external_id or ""
+
+
+@schedules.task(cron="*/5 * * * *", retry=Retry(2), environments=["prod"])
+def tick() -> None: ...
+
+
+def scheduled(at: datetime) -> None:
+    assert_type(close_books, Task[[Fire], int])
+    assert_type(close_books(Fire(at=at)), int)
+    assert_type(close_books.trigger(Fire(at=at)), RunHandle[int])
+    assert_type(remind.trigger(Fire(at)), RunHandle[str])
+    assert_type(tick.trigger(), RunHandle[None])
+    made = schedules.create(remind, "0 5 * * *", tz="UTC", dedup_key="user_7", external_id="user_7")
+    assert_type(made, Schedule)
+    assert_type(made.next_run, str | None)
+    schedules.update(
+        made.id, task="remind", cron="0 6 * * *", external_id=None, expect_within=timedelta(hours=1)
+    )
+    assert_type([schedule.id for schedule in schedules.list()], list[str])
+    assert_type(schedules.run_now(made.id), RunHandle[Any])
+
+
+async def scheduled_async(client: Client) -> None:
+    assert_type(await schedules.aio.create("remind", "0 5 * * *", overlap="queue"), Schedule)
+    assert_type([schedule.active async for schedule in client.aio.schedules.list()], list[bool])

@@ -17,6 +17,7 @@ from trigger_lite.sdk.options import RunOptions, trigger_options
 from trigger_lite.sdk.payload import JSON
 from trigger_lite.sdk.queues import AsyncQueues, Queues
 from trigger_lite.sdk.runs import AsyncRuns, Runs
+from trigger_lite.sdk.schedules import AsyncSchedules, Schedules
 from trigger_lite.sdk.tokens import AsyncTokens, Tokens
 from trigger_lite.sdk.transport import Body, KeepTrying, Sender
 
@@ -104,6 +105,15 @@ class Client:
         5
         """
         return Queues(lambda: self)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """Schedules of this server.
+
+        >>> client.schedules.get("sched_06fd3v").task
+        'nightly'
+        """
+        return Schedules(lambda: self)
 
     @cached_property
     def idempotency_keys(self) -> IdempotencyKeys:
@@ -241,6 +251,15 @@ class AsyncClient:
         ...     return (await client.aio.queues.get("crm")).queued
         """
         return self._client.queues.aio
+
+    @property
+    def schedules(self) -> AsyncSchedules:
+        """Schedules of this server.
+
+        >>> async def next_run(schedule_id: str) -> str | None:
+        ...     return (await client.aio.schedules.get(schedule_id)).next_run
+        """
+        return self._client.schedules.aio
 
     @property
     def idempotency_keys(self) -> AsyncIdempotencyKeys:

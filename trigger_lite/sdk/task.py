@@ -26,7 +26,7 @@ from trigger_lite.sdk.signature import payload_signature, type_hints
 from trigger_lite.sdk.triggering import AsyncBoundTask, BoundTask, Item
 
 if TYPE_CHECKING:
-    from trigger_lite.protocol.manifest import QueueManifest, TaskManifest
+    from trigger_lite.protocol.manifest import QueueManifest, ScheduleManifest, TaskManifest
     from trigger_lite.sdk.batch_handle import BatchHandle
     from trigger_lite.sdk.errors import SubtaskError
     from trigger_lite.sdk.handle import RunHandle
@@ -51,6 +51,9 @@ class Task(Generic[P, R]):
     >>> double.id
     'double'
     """
+
+    trigger_source: "str | None" = None
+    schedule: "ScheduleManifest | None" = None
 
     def __init__(self, fn: Callable[..., Any], options: TaskOptions) -> None:
         self.fn: Final = fn
@@ -232,6 +235,8 @@ class Task(Generic[P, R]):
             machine=MachineManifest(preset=machine) if machine else None,
             max_duration=None if duration is None else option_seconds(subject, "max_duration", duration),
             ttl=None if ttl is None else option_ttl(subject, ttl),
+            trigger_source=self.trigger_source,
+            schedule=self.schedule,
             payload_schema=self.codec.schema(),
         )
 
