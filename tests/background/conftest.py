@@ -61,6 +61,9 @@ class PlayedWorker:
         self.steps.append(step)
         self._stepped.put_nowait(step)
 
+    async def sent(self) -> None:
+        return None
+
     async def step(self) -> Moved:
         """Return the next step of a wait that is told."""
         async with asyncio.timeout(SECONDS):

@@ -1,5 +1,6 @@
 """Batches: announced, filled item by item, sealed, complete when every run is over (BA)."""
 
+import msgspec
 import orjson
 import pytest
 
@@ -15,6 +16,7 @@ from tests.support.batching import (
     waitpoint_of,
 )
 from tests.support.builders import (
+    WORKER,
     a_queue,
     a_request,
     a_run,
@@ -23,6 +25,7 @@ from tests.support.builders import (
     a_version,
     claim,
     fail,
+    newest,
     start,
     succeed,
     trigger,
@@ -33,11 +36,13 @@ from trigger_lite.engine.batch_items import add_item
 from trigger_lite.engine.batch_progress import complete_if_over, item_ended
 from trigger_lite.engine.batch_requests import check_batch
 from trigger_lite.engine.batches import SEAL_WITHIN_MS, abort_batch, abort_unsealed, create_batch
+from trigger_lite.engine.wait_state import read_wait_state
 from trigger_lite.protocol.batches import CreateBatch, TakenItems
 from trigger_lite.protocol.errors import BadRequest, BatchRefused, Unprocessable
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.protocol.statuses import RunStatus as R
 from trigger_lite.protocol.tasks import QueueOption
+from trigger_lite.protocol.worker import MAX_FRAME_BYTES, Moved
 from trigger_lite.store import batches
 from trigger_lite.store.runs import RunRow
 
@@ -449,6 +454,59 @@ def test_a_canceled_parent_takes_the_runs_of_its_batch_along(engine: Harness) ->
     engine.do(finish_cancel, engine.run(parent))
     assert {engine.run(run).status for run in runs} == {"CANCELED"}
     assert now(engine, batch).status == "COMPLETED"
+
+
+# ---- much that was waited for ------------------------------------------------------------------------------
+
+
+def a_parent_told_of(engine: Harness, count: int, output: str) -> tuple[RunRow, list[RunRow]]:
+    """A parent that waited for so many runs, each with this output."""
+    parent = a_parent(engine)
+    runs = fill(engine, a_batch(engine, count, parent=parent))
+    for run in runs:
+        (claimed,) = claim(engine, 1)
+        succeed(engine, start(engine, claimed), output=output)
+        assert claimed.id == run.id
+    return parent, runs
+
+
+def parts_told(engine: Harness, run: RunRow) -> list[Moved]:
+    """What the worker of a run is told, message by message."""
+    parts: list[Moved] = []
+    while not parts or parts[-1].more:
+        told = sum(len(part.waitpoints) for part in parts)
+        step = engine.do(read_wait_state, run.environment_id, WORKER, run.id, told)
+        assert step is not None
+        parts.append(step)
+    return parts
+
+
+def test_five_hundred_results_are_told_whole(engine: Harness) -> None:
+    """ST-12, ST-13: in one message while they are small, in the order of the items."""
+    parent, runs = a_parent_told_of(engine, 500, '"done"')
+    (step,) = parts_told(engine, parent)
+    batch_waitpoint, *results = step.waitpoints
+    assert batch_waitpoint.type == "BATCH" and batch_waitpoint.completed_by_batch is not None
+    assert [result.index for result in results] == list(range(500))
+    assert [r.completed_by_task_run and r.completed_by_task_run.id for r in results] == [r.id for r in runs]
+    assert {r.completed_by_task_run and r.completed_by_task_run.batch for r in results} == {
+        batch_waitpoint.completed_by_batch
+    }
+    assert {result.output for result in results} == {'"done"'}
+
+
+def test_large_results_are_told_in_several_messages(engine: Harness) -> None:
+    """ST-12: 236 outputs of 100 KB; none is left out, none told twice, no message is too much for a frame."""
+    parent, _ = a_parent_told_of(engine, 236, orjson.dumps("x" * 100_000).decode())
+    parts = parts_told(engine, parent)
+    assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
+    assert {(part.snapshot, part.execution_status) for part in parts} == {
+        (newest(engine.run(parent)), X.EXECUTING)
+    }
+    results = [waitpoint for part in parts for waitpoint in part.waitpoints]
+    assert [result.index for result in results] == [None, *range(236)]
+    assert sum(len(result.output or "") for result in results) == 236 * 100_002
+    assert max(len(msgspec.json.encode(part)) for part in parts) < MAX_FRAME_BYTES / 4
 
 
 # ---- not sealed in time ------------------------------------------------------------------------------------

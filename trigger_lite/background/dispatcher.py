@@ -52,6 +52,9 @@ class Link(Protocol):
     def moved(self, step: Moved) -> None:
         """Tell the worker of a step of a wait."""
 
+    async def sent(self) -> None:
+        """Return when all it was told is on its way, or the connection is gone."""
+
 
 class Clockwork(Protocol):
     def wake(self, name: str, at_ms: int | None = None) -> None: ...
@@ -147,13 +150,23 @@ class Dispatcher:
 
     async def _tell_wait(self, link: Link, run_id: str) -> None:
         try:
-            step = await self._store.read(read_wait_state, link.environment_id, link.worker_id, run_id)
+            await self._tell_parts(link, run_id)
         except Exception:
             # Its next heartbeat names an old snapshot, and it is told then.
             logger.exception("what ended the wait of %s could not be read", run_id)
-            return
-        if step is not None:
+
+    async def _tell_parts(self, link: Link, run_id: str) -> None:
+        """Tell what fits into one message, then the rest: only what is on its way is held in memory."""
+        place, told, snapshot = (link.environment_id, link.worker_id), 0, None
+        while self._links.get(place) is link:
+            step = await self._store.read(read_wait_state, *place, run_id, told)
+            if step is None or step.snapshot != (snapshot or step.snapshot):
+                return
             link.moved(step)
+            if not step.more:
+                return
+            await link.sent()
+            told, snapshot = told + len(step.waitpoints), step.snapshot
 
     def promote_all(self) -> None:
         """Put parked runs in line that a connected version can run: its hello may have been missed."""

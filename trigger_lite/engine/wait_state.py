@@ -16,13 +16,18 @@ from trigger_lite.store.transaction import Reader
 from trigger_lite.store.waitpoints import EndedRow
 
 _STEPS_OF_A_WAIT: Final = frozenset({X.EXECUTING_WITH_WAITPOINTS, X.QUEUED_EXECUTING, X.EXECUTING})
+MESSAGE_CHARACTERS: Final = 4_194_304
+"""Outputs in one message: with these, one output more, and what JSON adds to both, no frame is full."""
 _ended_decoder: Final = msgspec.json.Decoder(list[tuple[str, int | None]])
 
 
-def read_wait_state(tx: Reader, environment_id: str, worker_id: str, run_id: str) -> Moved | None:
+def read_wait_state(
+    tx: Reader, environment_id: str, worker_id: str, run_id: str, told: int = 0
+) -> Moved | None:
     """Return where a worker's run stands because of a wait, or None when no wait moved it last.
 
-    Only the newest snapshot tells what was waited for: outputs can be large (ST-10).
+    Only the newest snapshot tells what was waited for: outputs can be large (ST-10). What follows the first
+    `told` things that were waited for is told, as far as it goes into one message (ST-12).
     """
     run = runs.find_run_in(tx, environment_id, run_id)
     if run is None or run.worker_id != worker_id or run.execution_status not in _STEPS_OF_A_WAIT:
@@ -31,22 +36,29 @@ def read_wait_state(tx: Reader, environment_id: str, worker_id: str, run_id: str
     status = X(run.execution_status)
     if status is X.EXECUTING and newest.completed is None:
         return None
-    ended = completed_waitpoints(tx, newest) if status is X.EXECUTING else []
-    return Moved(run_id, snapshot_id(run_id, run.snapshot_seq), status, ended)
+    ended, more = completed_waitpoints(tx, newest, told) if status is X.EXECUTING else ([], False)
+    return Moved(run_id, snapshot_id(run_id, run.snapshot_seq), status, ended, more)
 
 
-def completed_waitpoints(tx: Reader, snapshot: SnapshotRow) -> list[CompletedWaitpoint]:
-    """Return what ended the wait that a snapshot ends, in the order of its batch (ST-12, ST-13)."""
-    if snapshot.completed is None:
-        return []
-    named = _ended_decoder.decode(snapshot.completed)
+def completed_waitpoints(
+    tx: Reader, snapshot: SnapshotRow, told: int
+) -> tuple[list[CompletedWaitpoint], bool]:
+    """Return what ended the wait that a snapshot ends, in the order of its batch (ST-12, ST-13).
+
+    All after the first `told`, until their outputs fill a message; and whether there are more.
+    """
+    named = [] if snapshot.completed is None else _ended_decoder.decode(snapshot.completed)
     ids = list(dict.fromkeys(waitpoint_id for waitpoint_id, _ in named))
     known = {row.waitpoint.id: row for row in waitpoints.list_ended(tx, ids)}
-    return [
-        _completed(tx, known[waitpoint_id], index, snapshot.batch_id)
-        for waitpoint_id, index in named
-        if waitpoint_id in known
-    ]
+    named = [(waitpoint_id, index) for waitpoint_id, index in named if waitpoint_id in known]
+    found: list[CompletedWaitpoint] = []
+    size = 0
+    for waitpoint_id, index in named[told:]:
+        found.append(_completed(tx, known[waitpoint_id], index, snapshot.batch_id))
+        size += len(found[-1].output or "")
+        if size >= MESSAGE_CHARACTERS:
+            break
+    return found, told + len(found) < len(named)
 
 
 def _completed(tx: Reader, row: EndedRow, index: int | None, batch_id: str | None) -> CompletedWaitpoint:

@@ -217,12 +217,16 @@ class Moved(Message, frozen=True):
 
     EXECUTING_WITH_WAITPOINTS: it waits. QUEUED_EXECUTING: the wait is over, a slot is not free yet.
     EXECUTING: go on, with all that was waited for in `waitpoints`. An older one than is known is ignored.
+
+    What is too much for one frame comes in several messages, all but the last of which say `more`: with the
+    last one the run is at the snapshot (ST-12).
     """
 
     run: str
     snapshot: str
     execution_status: ExecutionStatus
     waitpoints: list[CompletedWaitpoint] = []
+    more: bool = False
 
 
 ServerMessage = Welcome | Run | Ack | Refused | Cancel | Leave | Moved

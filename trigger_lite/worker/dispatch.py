@@ -246,7 +246,11 @@ class Dispatch:
         held = self._runs.get(moved.run)
         if held is None or moved.snapshot <= held.snapshot:
             return
-        if held.stage is Stage.RUNNING:
+        if moved.more:
+            # Not there yet: without the rest, all of it is told again.
+            if held.stage is Stage.RUNNING:
+                self._attempts.resolve(held, moved.waitpoints)
+        elif held.stage is Stage.RUNNING:
             held.move_to(moved.snapshot, moved.execution_status)
             if moved.execution_status is ExecutionStatus.EXECUTING:
                 self._attempts.resolve(held, moved.waitpoints)

@@ -13,6 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.support.real_server import RealServer, running_server
 from trigger_lite.protocol.execution import Completion
 from trigger_lite.protocol.worker import (
+    MAX_FRAME_BYTES,
     PROTOCOL_VERSION,
     WORKER_PATH,
     Ack,
@@ -120,7 +121,7 @@ class RawWorker:
 def open_socket(server: RealServer, key: str | None) -> AbstractContextManager[ClientConnection]:
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
     url = server.url.replace("http://", "ws://") + WORKER_PATH
-    return connect(url, additional_headers=headers, compression=None, proxy=None)
+    return connect(url, additional_headers=headers, compression=None, proxy=None, max_size=MAX_FRAME_BYTES)
 
 
 def register(server: RealServer, task: str, *, environment: str = "prod") -> str:

@@ -12,6 +12,8 @@ from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.web.worker_api.messages import place_of, run_message
 
 _encoder: Final = msgspec.json.Encoder()
+FULL_FRAME: Final = worker.MAX_FRAME_BYTES // 2
+"""More bytes than this do not go into a frame together."""
 MAX_REMEMBERED: Final = 10_000
 """Runs remembered as the environment's own before they are looked up again."""
 
@@ -32,6 +34,8 @@ class Link:
         self._place = place_of(environment)
         self._outbox: list[worker.ServerMessage] = []
         self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
 
     def push(self, claim: Claim) -> None:
         self.remember({claim.run.id})
@@ -56,12 +60,32 @@ class Link:
         """Queue a message; all that is queued in one turn of the loop goes out in one frame."""
         self._outbox.append(message)
         self._filled.set()
+        self._emptied.clear()
+
+    async def sent(self) -> None:
+        """Return when all that was queued is on its way, or the connection is gone."""
+        await self._emptied.wait()
 
     async def send_all(self) -> None:
         """Send what is queued until cancelled; waits while the worker does not read."""
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
-            batch, self._outbox = self._outbox, []
-            if batch:
-                await self._websocket.send_text(_encoder.encode(batch).decode())
+        try:
+            while True:
+                await self._filled.wait()
+                self._filled.clear()
+                batch, self._outbox = self._outbox, []
+                for frame in frames_of(batch):
+                    await self._websocket.send_text(frame)
+                if not self._outbox:
+                    self._emptied.set()
+        finally:
+            self._emptied.set()
+
+
+def frames_of(messages: list[worker.ServerMessage]) -> list[str]:
+    """Return the frames of these messages: one, or one for each when they would be too much for one."""
+    if not messages:
+        return []
+    frame = _encoder.encode(messages)
+    if len(frame) <= FULL_FRAME or len(messages) == 1:
+        return [frame.decode()]
+    return [_encoder.encode([message]).decode() for message in messages]
