@@ -493,13 +493,29 @@ async def test_an_end_that_crossed_a_step_of_the_wait_is_told_again(
     assert second.completion == first.completion
 
 
-async def test_a_worker_that_stops_ends_runs_that_wait_after_its_grace(
-    server: FakeServer, waits: FakeWaits, start_worker: StartWorker
+@pytest.mark.parametrize(
+    ("task", "payload", "grace"),
+    [("nap", {"duration": "1h"}, 600), ("nap", {"duration": "10m"}, 0.1), ("ask", {"token": "t"}, 0.1)],
+)
+async def test_a_worker_that_stops_ends_runs_whose_wait_outlasts_its_grace(
+    server: FakeServer, waits: FakeWaits, start_worker: StartWorker, task: str, payload: Any, grace: float
 ) -> None:
-    worker = start_worker(TASKS, stop_grace=0.1)
-    run = await parked(server, waits)
+    worker = start_worker(TASKS, stop_grace=grace)
+    run = await parked(server, waits, task, payload)
     assert await worker.stopped() == 0
     assert code_of(await server.completion_of(run)) is ErrorCode.TASK_PROCESS_SIGTERM
+
+
+async def test_a_worker_that_stops_lets_a_run_go_on_whose_wait_may_end_in_time(
+    server: FakeServer, waits: FakeWaits, start_worker: StartWorker
+) -> None:
+    worker = start_worker(TASKS)
+    run = await parked(server, waits, "ask", {"token": "waitpoint_1"})
+    worker.send(signal.SIGTERM)
+    await worker.line("Stopping")
+    server.send(waits.go_on(run, output='{"yes":false}', output_type="application/json"))
+    assert (await server.completion_of(run)).completion.output == "False"
+    assert await worker.ended() == 0
 
 
 async def test_a_run_of_an_older_version_waits_on_after_a_reload(

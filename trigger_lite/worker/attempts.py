@@ -160,6 +160,12 @@ class Attempts:
         """How many runs in children wait and leave their seat to others."""
         return self._parking.free_seats
 
+    def end_outlasting(self, held: HeldRun, seconds: float) -> None:
+        """End an attempt, as a stop does, whose wait is known not to end within so many seconds."""
+        until = held.parked_until
+        if held.parked_at is not None and until is not None and until > self._loop.time() + seconds:
+            self.stop(held, STOPPED)
+
     def started(self, held: HeldRun) -> None:
         """The server knows that the attempt has begun, so it may wait now."""
         held.is_started = True
@@ -182,7 +188,8 @@ class Attempts:
         if problem is not None:
             return
         held.has_waited = True
-        held.parked_at = self._loop.time()
+        held.parked_at = now = self._loop.time()
+        held.parked_until = None if park.longest is None else now + park.longest
         self._parking.add(held.id, park)
         if not held.is_ending:
             held.cancel_timer()

@@ -51,6 +51,7 @@ class HeldRun:
         "is_started",
         "output",
         "parked_at",
+        "parked_until",
         "received_at",
         "retry_delay_ms",
         "snapshot",
@@ -79,6 +80,8 @@ class HeldRun:
         """Seconds of this attempt that its waits took, those that are over."""
         self.parked_at: float | None = None
         """Since when its code waits, in event-loop time."""
+        self.parked_until: float | None = None
+        """When that wait ends at the latest, if that is known."""
         self.is_started = False
         """Whether the server knows that this attempt has begun: before, it would not let it wait."""
         self.wish: Park | None = None
