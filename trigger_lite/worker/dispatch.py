@@ -147,9 +147,11 @@ class Dispatch:
         self.assign()
 
     def refuse_new(self) -> None:
-        """Take no more runs, and hand back those that were not begun."""
+        """Take no more runs, hand back those that were not begun, and end those that wait too long."""
         self._is_stopping = True
         for held in list(self._runs.values()):
+            if held.stage is Stage.RUNNING:
+                self._attempts.end_outlasting(held, self._settings.stop_grace)
             if held.stage is Stage.PAUSED or (held.stage is Stage.WAITING and held.is_retry):
                 held.cancel_timer()
                 self._attempts.report_stopped(held)
