@@ -17,6 +17,7 @@ from trigger_lite.protocol.bulk_actions import BulkAction
 from trigger_lite.protocol.environments import EnvironmentLoad, LimitEnvironment, PauseEnvironment
 from trigger_lite.protocol.queues import QueueItem
 from trigger_lite.protocol.runs import Pagination, RunDetail, RunSummary
+from trigger_lite.protocol.schedules import Schedule
 from trigger_lite.protocol.tasks import TriggeredRun, TriggerOptions
 from trigger_lite.sdk.client import Client, Identity
 from trigger_lite.sdk.errors import ApiError, ConnectionFailed, NotConfigured, TriggerLiteError
@@ -155,6 +156,29 @@ class Api:
         with self._explained(queue=name):
             return self._client.queues.reset(name)
 
+    def list_schedules(self) -> Iterator[Schedule]:
+        """Go through schedules, the newest first."""
+        with self._explained():
+            yield from self._client.schedules.list()
+
+    def get_schedule(self, schedule_id: str) -> Schedule:
+        with self._explained(schedule=schedule_id):
+            return self._client.schedules.get(schedule_id)
+
+    def switch_schedule(self, schedule_id: str, *, active: bool) -> Schedule:
+        schedules = self._client.schedules
+        with self._explained(schedule=schedule_id):
+            return schedules.resume(schedule_id) if active else schedules.pause(schedule_id)
+
+    def run_schedule(self, schedule_id: str) -> str:
+        """Run a schedule beside its times; return the run's id."""
+        with self._explained(schedule=schedule_id):
+            return self._client.schedules.run_now(schedule_id).id
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        with self._explained(schedule=schedule_id):
+            self._client.schedules.delete(schedule_id)
+
     def get_environment(self) -> EnvironmentLoad:
         with self._explained():
             return self._client.request("GET", _ENVIRONMENT, EnvironmentLoad)
@@ -187,14 +211,17 @@ class Api:
                 ) from error
 
     @contextmanager
-    def _explained(self, run_id: str | None = None, *, queue: str | None = None) -> Iterator[None]:
+    def _explained(
+        self, run_id: str | None = None, *, queue: str | None = None, schedule: str | None = None
+    ) -> Iterator[None]:
         try:
             yield
         except TriggerLiteError as error:
-            if queue is not None and isinstance(error, ApiError) and error.status == 404:
+            kind, name = ("queue", queue) if queue is not None else ("schedule", schedule)
+            if name is not None and isinstance(error, ApiError) and error.status == 404:
                 raise BadInput(
-                    f"There is no queue {queue} in the {self.target.environment} environment of "
-                    f"{self.target.url}; 'trigger-lite queues list' shows them"
+                    f"There is no {kind} {name} in the {self.target.environment} environment of "
+                    f"{self.target.url}; 'trigger-lite {kind}s list' shows them"
                 ) from error
             _explain(error, self.target, run_id)
 

@@ -20,6 +20,7 @@ _MODULES: Final = {
     "trigger": "trigger",
     "runs": "runs",
     "queues": "queues",
+    "schedules": "schedules",
     "bulk": "bulk",
     "logs": "logs",
     "keys": "keys",

@@ -33,6 +33,18 @@ def age(iso: str, now: float) -> str:
     return f"{seconds}s ago"
 
 
+def ahead(iso: str, now: float) -> str:
+    """Return how long it is until a time, in one unit: `in 12s`, `in 3h`; `now` in Unix seconds."""
+    at = parse_iso_ms(iso)
+    if at is None:
+        return iso
+    seconds = round(at / 1000 - now)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"in {seconds // size}{unit}"
+    return f"in {seconds}s" if seconds > 0 else "now"
+
+
 def local_time(iso: str) -> str:
     """Return a time in this machine's zone, to the second."""
     at = parse_iso_ms(iso)
