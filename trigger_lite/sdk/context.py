@@ -169,6 +169,15 @@ class Ctx:
         return self._execution.queue
 
     @property
+    def batch(self) -> "BatchInfo | None":
+        """The batch that the run was triggered in, with its `id`; None for one that was triggered alone.
+
+        >>> ctx.batch is None
+        True
+        """
+        return self._execution.batch
+
+    @property
     def env(self) -> "EnvironmentInfo":
         """The environment: `id`, `slug` ("dev", "prod") and `type`.
 
@@ -185,15 +194,6 @@ class Ctx:
         'small-1x'
         """
         return self._execution.machine
-
-    @property
-    def batch(self) -> "BatchInfo | None":
-        """The batch that the run was triggered with: `id`; None for a run of its own.
-
-        >>> ctx.batch is None
-        True
-        """
-        return self._execution.batch
 
     def usage(self) -> RunUsage:
         """Return how long this attempt, and all attempts of the run, have worked up to now.
