@@ -2,6 +2,9 @@
 
 from typing import Any, NamedTuple
 
+from sqlalchemy import or_, select
+
+from trigger_lite.store import schema
 from trigger_lite.store.query import Query
 from trigger_lite.store.queues import QUEUE_COLUMNS, QueueRow, queue_row
 from trigger_lite.store.transaction import Reader
@@ -17,6 +20,14 @@ class QueueLoad(NamedTuple):
     running: int
     waiting: int
     oldest: int | None
+
+
+class LaneLoad(NamedTuple):
+    """The lane of a concurrency key: `=` and the key, or nothing for runs without one."""
+
+    lane_key: str
+    running: int
+    waiting: int
 
 
 def _load(*columns: Any) -> QueueLoad:
@@ -45,6 +56,18 @@ def get_load(tx: Reader, queue_id: str) -> QueueLoad:
     if found is None:
         raise LookupError(f"no queue {queue_id}")
     return found
+
+
+def list_lanes(tx: Reader, queue_id: str, *, count: int) -> list[LaneLoad]:
+    """The lanes of a queue with the most runs in line."""
+    lane = schema.lane.c
+    wanted = (
+        select(lane.lane_key, lane.held, lane.waiting)
+        .where(lane.queue_id == queue_id, or_(lane.held > 0, lane.waiting > 0))
+        .order_by(lane.waiting.desc(), lane.held.desc(), lane.lane_key)
+        .limit(count)
+    )
+    return [LaneLoad._make(columns) for columns in tx.select(wanted)]
 
 
 def count_queues(tx: Reader, environment_id: str) -> int:
