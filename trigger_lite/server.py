@@ -33,6 +33,7 @@ from trigger_lite.background.loops import (
     schedule_loop,
 )
 from trigger_lite.background.readiness import readiness
+from trigger_lite.background.repair import repair
 from trigger_lite.background.retention import Retention
 from trigger_lite.config import PREFIX, Settings
 from trigger_lite.engine.accounts import needs_first_link
@@ -48,7 +49,6 @@ from trigger_lite.engine.events import (
     WaitPlanned,
 )
 from trigger_lite.engine.installation import prepare_installation
-from trigger_lite.engine.recovery import recover
 from trigger_lite.launch.process import WorkerProcess
 from trigger_lite.protocol.statuses import ExecutionStatus
 from trigger_lite.protocol.worker import MAX_FRAME_BYTES
@@ -271,7 +271,7 @@ async def background(
     deadlines = Deadlines(settings)
     clock = Clock()
     dispatcher = Dispatcher(store, clock)
-    recovered = await store.write(recover)
+    recovered = await repair(store)
     deadlines.arm_all(recovered.owned)
     dispatcher.resume(recovered.owned)
     bus.subscribe(RunMoved, deadlines.follow)

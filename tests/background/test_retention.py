@@ -55,7 +55,7 @@ class Site:
         return self.now
 
     def retention(self, keep: Keep = KEEP_ALL) -> Retention:
-        return Retention(self.state, self.telemetry, keep, clock=self.clock)
+        return Retention(self.state, self.telemetry, keep, measured_every=1, clock=self.clock)
 
     async def runs(self, count: int = 1, *, payload: Any = 1, key: str | None = None) -> list[str]:
         """Make runs that ended at once, well but for the word for it."""
@@ -214,10 +214,9 @@ async def test_without_room_everything_that_may_go_goes(site: Site, caplog: pyte
 
 
 async def test_only_as_much_goes_as_makes_room_the_oldest_first(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site,
 ) -> None:
     """Logs go first, then payloads; runs stay when that was enough."""
-    monkeypatch.setattr(loop, "MEASURED_EVERY", 1)
     small = await site.runs(20)
     large = await site.runs(60, payload=_noise(200_000))
     await site.lines(*small)
@@ -231,10 +230,9 @@ async def test_only_as_much_goes_as_makes_room_the_oldest_first(
 
 
 async def test_a_run_with_a_living_key_goes_when_nothing_else_is_left(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site,
 ) -> None:
     """ID-01: else its work would be done again; failures go before it."""
-    monkeypatch.setattr(loop, "MEASURED_EVERY", 1)
     keyed = await site.runs(1, key="a", payload=_noise(100_000))
     plain, failed = await site.runs(1, payload=_noise(1_000_000)), await site.failures(1)
     site.now += HOUR + 1

@@ -8,6 +8,7 @@ from trigger_lite.background.bulk_actions import work_on_bulk_actions
 from trigger_lite.background.clock import Loop
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
+from trigger_lite.background.repair import repair as repair_state
 from trigger_lite.background.retention import ROUND_SECONDS, Retention
 from trigger_lite.background.schedules import ScheduleTicks
 from trigger_lite.engine.batches import abort_unsealed
@@ -16,7 +17,6 @@ from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
 from trigger_lite.engine.queue_limits import end_overrides
-from trigger_lite.engine.recovery import recover
 from trigger_lite.engine.waitpoints import complete_due
 from trigger_lite.store.batches import find_next_seal_by
 from trigger_lite.store.clock_jumps import list_ahead
@@ -77,7 +77,7 @@ def _worker_loops(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) ->
         return None
 
     async def repair() -> int | None:
-        owned = (await store.write_when_free(recover)).owned
+        owned = (await repair_state(store)).owned
         deadlines.arm_all(owned)
         dispatcher.resume(owned)
         dispatcher.promote_all()

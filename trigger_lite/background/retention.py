@@ -75,11 +75,18 @@ class Retention:
     """The loop. `keep` says what to leave alone; `longest_hold` is the most a step held the writer (s)."""
 
     def __init__(
-        self, state: Store, telemetry: Store, keep: Keep, *, clock: Callable[[], int] = wall_clock
+        self,
+        state: Store,
+        telemetry: Store,
+        keep: Keep,
+        *,
+        measured_every: int = MEASURED_EVERY,
+        clock: Callable[[], int] = wall_clock,
     ) -> None:
         self._state = state
         self._telemetry = telemetry
         self._keep = keep
+        self._measured_every = measured_every
         self._clock = clock
         self._steps: AsyncIterator[float] | None = None
         self._is_first = True
@@ -191,7 +198,7 @@ class Retention:
         async for held in self._oldest_first():
             yield held
             steps += 1
-            if steps % MEASURED_EVERY == 0 and not await self._is_over(limit * RELIEF):
+            if steps % self._measured_every == 0 and not await self._is_over(limit * RELIEF):
                 return
         if await self._is_over(limit):
             logger.warning("the data is over its limit (--keep-data), and nothing more of it may be removed")

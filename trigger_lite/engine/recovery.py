@@ -1,10 +1,14 @@
-"""What is put right when the server starts, or lost its database for a while (13c, boot). May be repeated."""
+"""What is put right when the server starts, or lost its database for a while (13c, boot). May be repeated.
+
+Beside this, the loops look over schedules, and over runs that came while the machine's clock was ahead.
+"""
 
 import msgspec
 
-from trigger_lite.store import environments, queues, runs
+from trigger_lite.engine.checks import AT_BOOT, CHUNK
+from trigger_lite.store import runs
 from trigger_lite.store.runs import RunRow
-from trigger_lite.store.transaction import Tx
+from trigger_lite.store.transaction import Reader, Tx
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -13,8 +17,17 @@ class Recovered(msgspec.Struct, frozen=True):
     owned: list[RunRow]
 
 
-def recover(tx: Tx) -> Recovered:
-    """Recount slots and lanes from the runs themselves, and list the runs that workers have."""
-    environments.recount_held(tx)
-    queues.repair_lanes(tx)
+def recover(tx: Tx, *, chunk: int = CHUNK) -> Recovered:
+    """Put right what does not hold, a chunk at a time, and list the runs that workers have."""
+    for check in AT_BOOT:
+        found = check.find(tx, chunk)
+        while found:
+            check.put_right(tx, found)
+            before, found = found, check.find(tx, chunk)
+            if found == before:
+                break
+    return list_owned(tx)
+
+
+def list_owned(tx: Reader) -> Recovered:
     return Recovered(runs.list_owned(tx))

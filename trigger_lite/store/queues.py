@@ -1,5 +1,6 @@
 """Queues and their lanes. A lane is the waiting line of one concurrency key of one queue."""
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from trigger_lite.store.query import Query, Statement
@@ -154,7 +155,8 @@ _HELD_BY_RUNS = """(SELECT count(*) FROM run
 _REPAIR = Statement(
     f"""UPDATE lane SET held = {_HELD_BY_RUNS}, head_score = {HEAD},
           waiting = (SELECT count(*) FROM run WHERE run.lane_id = lane.id AND run.queued = 1),
-          not_before = {PARKED}, blocked = {blocked(held=_HELD_BY_RUNS, not_before=PARKED)}"""
+          not_before = {PARKED}, blocked = {blocked(held=_HELD_BY_RUNS, not_before=PARKED)}
+        WHERE id = :id"""
 )
 _COUNT_WAITING = Query(
     """SELECT coalesce(sum(waiting), 0) FROM (SELECT waiting FROM lane
@@ -298,9 +300,9 @@ def refresh_lanes(tx: Tx, queue_id: str, *, capacity: int, paused: int) -> None:
     tx.run(_REFRESH, queue_id=queue_id, capacity=capacity, paused=paused)
 
 
-def repair_lanes(tx: Tx) -> None:
-    """Recount every lane from the runs themselves."""
-    tx.run(_REPAIR)
+def repair_lanes(tx: Tx, lane_ids: Sequence[str]) -> None:
+    """Recount lanes from the runs themselves."""
+    tx.run_many(_REPAIR, [{"id": lane_id} for lane_id in lane_ids])
 
 
 def count_waiting(tx: Reader, queue_id: str, *, most: int) -> int:

@@ -440,6 +440,7 @@ batch = Table(
         unique=True,
     ),
     Index("batch_list", "environment_id", "id"),
+    _partial("batch_open", "id", where="completed_at IS NULL"),
     _partial("batch_unsealed", "seal_by", where="is_sealed = 0 AND completed_at IS NULL"),
 )
 

@@ -107,6 +107,7 @@ CREATE TABLE batch (
 
 CREATE UNIQUE INDEX batch_idempotency ON batch (environment_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX batch_list ON batch (environment_id, id);
+CREATE INDEX batch_open ON batch (id) WHERE completed_at IS NULL;
 CREATE INDEX batch_unsealed ON batch (seal_by) WHERE is_sealed = 0 AND completed_at IS NULL;
 
 CREATE TABLE batch_item (
