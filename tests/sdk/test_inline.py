@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,12 +16,15 @@ from trigger_lite import (
     Retry,
     RetryAfter,
     RunFailed,
+    Token,
     get_logger,
     hooks,
     metadata,
     run_inline,
     tags,
     task,
+    tokens,
+    wait,
 )
 from trigger_lite.protocol.run_errors import BuiltInError
 
@@ -198,3 +201,103 @@ def test_hooks_hear_of_a_failure_that_a_worker_leaves_to_the_server() -> None:
     assert outcome.run.attempts == 2
     assert "TASK_MIDDLEWARE_ERROR" in story[-1]
     assert story == ["in", "in", "in", str(outcome.error)]
+
+
+@task
+def double(number: int) -> int:
+    if number < 0:
+        raise AbortTaskRun("too small")
+    metadata.parent.incr("doubled")
+    return 2 * number
+
+
+def test_waits_pass_at_once_on_the_fake_clock() -> None:
+    moments = []
+
+    @task
+    def patient(until: datetime) -> str:
+        wait.for_("3s")
+        wait.for_("1d")
+        wait.until(until)
+        wait.until(until)
+        moments.append(until)
+        return "rested"
+
+    until = datetime.now(UTC) + timedelta(days=10)
+    outcome = run_inline(patient, until)
+    assert outcome.unwrap() == "rested"
+    assert outcome.run.waited_seconds == pytest.approx(10 * 86_400, abs=60)
+
+
+def test_async_tasks_wait_inline_too() -> None:
+    @task
+    async def patient() -> str:
+        await wait.aio.for_("1d")
+        return str((await double.aio.trigger_and_wait(4)).unwrap())
+
+    assert run_inline(patient).unwrap() == "8"
+
+
+def test_children_run_inline_and_tell_their_parent() -> None:
+    @task
+    def parent(numbers: list[int]) -> list[str]:
+        texts = []
+        for number in numbers:
+            match double.trigger_and_wait(number):
+                case Ok(output):
+                    texts.append(str(output))
+                case Err(error):
+                    texts.append(f"{error.task} {error.cause.status}: {error}")
+        return texts
+
+    outcome = run_inline(parent, [1, 2, -3])
+    assert outcome.unwrap() == [
+        "2",
+        "4",
+        "double FAILED: double run_local4 ended FAILED: AbortTaskRun: too small",
+    ]
+    assert outcome.run.metadata == {"doubled": 2}
+
+
+def test_tokens_are_completed_with_the_given_values_in_order() -> None:
+    @task
+    def approve() -> list[str]:
+        first = tokens.create(timeout="1d", type=dict[str, str])
+        second = tokens.create(type=str)
+        third = wait.for_token("waitpoint_from_elsewhere")
+        return [wait.for_token(first).unwrap()["by"], wait.for_token(second).unwrap(), str(third.unwrap())]
+
+    outcome = run_inline.with_(tokens=[None, {"by": "Ada"}, "yes"])(approve)
+    assert outcome.unwrap() == ["Ada", "yes", "None"]
+
+
+def test_a_token_without_an_answer_times_out() -> None:
+    """WP-12: as it would at its time."""
+
+    @task
+    def approve() -> str:
+        return type(wait.for_token(tokens.create(timeout="1d")).error).__name__  # type: ignore[union-attr]
+
+    assert run_inline(approve).unwrap() == "TokenTimeout"
+
+
+def test_a_task_may_complete_tokens_and_find_them_by_their_key() -> None:
+    @task
+    def answers_itself() -> str:
+        token = tokens.create(idempotency_key="k", type=str)
+        again = tokens.create(idempotency_key="k", type=str)
+        assert (again, again.is_cached, token.is_cached) == (
+            Token(token.id, "", "", is_cached=True),
+            True,
+            False,
+        )
+        tokens.complete(again, "mine")
+        tokens.complete(again, "second")
+        return wait.for_token(token).unwrap()
+
+    assert run_inline.with_(tokens=["yours"])(answers_itself).unwrap() == "mine"
+
+
+def test_only_a_result_of_run_inline_tells_of_its_run() -> None:
+    with pytest.raises(AttributeError, match="only a result of run_inline"):
+        _ = Ok(1).run

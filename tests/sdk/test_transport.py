@@ -232,3 +232,22 @@ def test_many_threads_may_send_at_once(edge: Edge, sender: Sender) -> None:
     for thread in threads:
         thread.join()
     assert sorted(got) == sorted(f'"/{n}"'.encode() for n in range(20))
+
+
+def test_whoever_waits_goes_on_asking_until_told_not_to(edge: Edge, sender: Sender) -> None:
+    edge.on("POST", "/x", *[Reply(503)] * 9, Reply(body={"id": 1}, headers={"x-trigger-jwt": "public"}))
+    pauses: list[float] = []
+
+    def go_on(seconds: float) -> bool:
+        pauses.append(seconds)
+        return True
+
+    answer = sender.exchange("POST", "/x", b"{}", go_on=go_on)
+    assert (answer.status, answer.headers["x-trigger-jwt"]) == (200, "public")
+    assert pauses == [0.25, 0.5, 1, 2, 4, 8, 8, 8, 8]
+    edge.on("POST", "/x", Reply(503, {"error": "restarting"}))
+    with pytest.raises(ApiError, match="restarting"):
+        sender.exchange("POST", "/x", b"{}", go_on=lambda seconds: False)
+    edge.on("POST", "/x", Reply(404, {"error": "no such run"}))
+    with pytest.raises(ApiError, match="no such run"):
+        sender.exchange("POST", "/x", b"{}", go_on=lambda seconds: True)

@@ -8,13 +8,14 @@ import msgspec
 
 from trigger_lite.protocol.execution import Execution
 from trigger_lite.protocol.metadata import Operation
-from trigger_lite.sdk.channel import Awaited
+from trigger_lite.protocol.waitpoints import CompletedWaitpoint
 from trigger_lite.sdk.cancellation import Cancellation
+from trigger_lite.sdk.channel import Awaited
 from trigger_lite.sdk.local import LocalChannel, local_execution
 
 
 class RecordingChannel:
-    """Keeps every call of an attempt; `told` is set at the first metadata."""
+    """Keeps every call of an attempt; `told` is set at the first metadata. A wait ends with `ended`."""
 
     def __init__(self) -> None:
         self._canceled = Cancellation()
@@ -24,6 +25,7 @@ class RecordingChannel:
         self.lines: list[tuple[str, str, dict[str, Any] | None]] = []
         self.operations: list[tuple[list[Operation], list[Operation], list[Operation]]] = []
         self.names: list[list[str]] = []
+        self.ended: list[CompletedWaitpoint] = []
 
     @property
     def canceled(self) -> Cancellation:
@@ -46,6 +48,8 @@ class RecordingChannel:
 
     def wait(self, awaited: Awaited) -> None:
         awaited.begin()
+        for waitpoint in self.ended:
+            awaited.accept(waitpoint)
 
 
 def an_execution(

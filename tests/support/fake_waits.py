@@ -80,9 +80,11 @@ class FakeWaits:
         self._server.heard()
 
 
-def a_waitpoint(waitpoint_id: str, kind: WaitpointKind, *, child: str | None = None) -> CompletedWaitpoint:
-    """Return a waitpoint that ended well, without an output."""
-    return CompletedWaitpoint(
+def a_waitpoint(
+    waitpoint_id: str, kind: WaitpointKind, *, child: str | None = None, **fields: Any
+) -> CompletedWaitpoint:
+    """Return a waitpoint that ended well, without an output unless `fields` say so."""
+    ended = CompletedWaitpoint(
         id=waitpoint_id,
         friendly_id=waitpoint_id,
         type=kind,
@@ -90,6 +92,7 @@ def a_waitpoint(waitpoint_id: str, kind: WaitpointKind, *, child: str | None = N
         output_is_error=False,
         completed_by_task_run=None if child is None else CompletedByRun(child, child),
     )
+    return msgspec.structs.replace(ended, **fields)
 
 
 def _moved(run: Run, seq: int, status: ExecutionStatus, *ended: CompletedWaitpoint) -> Moved:

@@ -13,11 +13,11 @@ from trigger_lite.worker.settings import WorkerSettings
 
 def test_a_process_knows_what_it_holds() -> None:
     before = own_memory()
-    block = mmap.mmap(-1, 20_000_000)
-    block.write(b"x" * 20_000_000)
+    block = mmap.mmap(-1, 60_000_000)
+    block.write(b"x" * 60_000_000)
     grown = own_memory() - before
     block.close()
-    assert 15_000_000 < grown < 25_000_000
+    assert 40_000_000 < grown < 80_000_000
 
 
 def test_the_memory_of_a_machine_is_more_than_that_of_a_process() -> None:
