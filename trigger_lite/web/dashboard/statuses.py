@@ -32,13 +32,19 @@ _VIEWS: Final = {
     RunStatus.TIMED_OUT: StatusView("timedout", "stopwatch", "Timed out"),
 }
 _RETRYING: Final = StatusView("retrying", "again", "Retrying")
+_WAITING: Final = StatusView("waiting", "hourglass", "Waiting")
 _CANCELING: Final = StatusView("canceled", "barred", "Canceling")
 
 
 def status_view(run: RunRow) -> StatusView:
-    """Return how a run's status is shown; a run in line for a further attempt is "Retrying"."""
+    """Return how a run's status is shown.
+
+    One in line for a further attempt is "Retrying", one that waits with its process parked is "Waiting".
+    """
     if run.execution_status == ExecutionStatus.PENDING_CANCEL:
         return _CANCELING
+    if run.execution_status == ExecutionStatus.EXECUTING_WITH_WAITPOINTS:
+        return _WAITING
     if run.status == RunStatus.PENDING and run.attempt > 0:
         return _RETRYING
     return _VIEWS[RunStatus(run.status)]
