@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from scripts.system_packages import CHROMIUM, POSTGRESQL, SystemPackage
+from scripts.system_packages import CHROMIUM, FAKETIME, POSTGRESQL, SystemPackage
 from tests.support import ports, postgres
+from tests.support.machine_clock import MachineClock
 from tests.support.processes import Process, StartCommand, trigger_lite_command
 
 if TYPE_CHECKING:
@@ -127,6 +128,13 @@ def start_command(tmp_path: Path) -> Iterator[StartCommand]:
         if process.is_running:
             process.stop()
         process.assert_nothing_left()
+
+
+@pytest.fixture
+def machine_clock(tmp_path: Path) -> MachineClock:
+    """A clock of the machine that only the processes see that are given its environment."""
+    _require(FAKETIME)
+    return MachineClock(tmp_path)
 
 
 @pytest.fixture(scope="module")

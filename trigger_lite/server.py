@@ -24,14 +24,7 @@ from starlette.applications import Starlette
 from trigger_lite.background.clock import Clock
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.dispatcher import Dispatcher
-from trigger_lite.background.loops import (
-    batch_loop,
-    bulk_loop,
-    loop_table,
-    override_loop,
-    retention_loop,
-    schedule_loop,
-)
+from trigger_lite.background.loops import every_loop
 from trigger_lite.background.readiness import readiness
 from trigger_lite.background.repair import repair
 from trigger_lite.background.retention import Retention
@@ -288,9 +281,7 @@ async def background(
     bus.subscribe(MoreParked, dispatcher.more_parked)
     retention = Retention(store, telemetry, settings.keep)
     bus.subscribe(BulkActionCreated, lambda _event: clock.wake("bulk actions"))
-    loops = [batch_loop(store), bulk_loop(store), retention_loop(retention), override_loop(store)]
-    loops.append(schedule_loop(store, dispatcher))
-    clock.start([*loop_table(store, deadlines, dispatcher), *loops])
+    clock.start(every_loop(store, deadlines, dispatcher, retention))
     try:
         yield clock, dispatcher, deadlines
     finally:

@@ -138,7 +138,8 @@ def _execute(url: str, statement: str) -> list[Any]:
 
 
 def triggered(client: httpx.Client, payload: Any = None) -> httpx.Response:
-    return client.post("/api/v1/tasks/echo/trigger", json={"payload": payload})
+    """Trigger once; what was accepted before the fault was noticed is answered when it is over."""
+    return client.post("/api/v1/tasks/echo/trigger", json={"payload": payload}, timeout=120)
 
 
 def until(what: str, is_so: Callable[[], bool], *, seconds: float = SECONDS) -> None:

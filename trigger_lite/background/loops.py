@@ -32,6 +32,21 @@ AT_ONCE: Final = 100
 REQUEST_KEY_LIFE_MS: Final = 86_400_000
 
 
+def every_loop(
+    store: Store, deadlines: Deadlines, dispatcher: Dispatcher, retention: Retention
+) -> list[Loop]:
+    """List all that a server does by time alone."""
+    return [
+        *loop_table(store, deadlines, dispatcher),
+        batch_loop(store),
+        bulk_loop(store),
+        clock_loop(store),
+        override_loop(store),
+        schedule_loop(store, dispatcher),
+        retention_loop(retention),
+    ]
+
+
 def loop_table(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) -> list[Loop]:
     """List every loop: its name, the longest sleep, and what it does."""
 
