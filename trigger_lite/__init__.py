@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from trigger_lite.sdk.retrying import retry as retry
     from trigger_lite.sdk.scheduling import Fire as Fire
     from trigger_lite.sdk.scheduling import schedules as schedules
+    from trigger_lite.sdk.target import batches as batches
     from trigger_lite.sdk.target import configure as configure
     from trigger_lite.sdk.target import idempotency_keys as idempotency_keys
     from trigger_lite.sdk.target import queues as queues
@@ -120,7 +121,7 @@ _HOMES = {
     "retry": ("Retry",),
     "retrying": ("retry",),
     "scheduling": ("Fire", "schedules"),
-    "target": ("configure", "idempotency_keys", "queues", "runs", "tokens"),
+    "target": ("batches", "configure", "idempotency_keys", "queues", "runs", "tokens"),
     "task": ("Task",),
     "tokens": ("Token",),
     "wait": ("wait",),

@@ -13,8 +13,10 @@ from trigger_lite import (
     BatchError,
     BatchHandle,
     BlockingCall,
+    Client,
     OutsideRun,
     batch,
+    batches,
     run_inline,
     task,
 )
@@ -367,3 +369,38 @@ def test_waiting_for_a_batch_needs_a_run() -> None:
         double.batch_trigger_and_wait([1])
     with pytest.raises(OutsideRun, match=r"batch\(…\)\.trigger_and_wait\(\) works only inside a run"):
         batch(double.item(1)).trigger_and_wait()
+
+
+# ---- batches of an environment ---------------------------------------------------------------------------
+
+
+def a_list(*ids: str, following: str = "") -> Reply:
+    rows = [a_batch(batch_id, []) for batch_id in ids]
+    return Reply(body={"data": rows, "pagination": {"next": following} if following else {}})
+
+
+def test_a_batch_is_looked_at_by_its_id(edge: Edge) -> None:
+    shown = a_batch("batch_1", ["run_1"], errors=[{"index": 1, "taskIdentifier": "resize", "error": "full"}])
+    edge.on("GET", "/api/v2/batches/batch_1", Reply(body=shown))
+    found = batches.get("batch_1")
+    assert (found.status, found.runs, found.processing.errors[0].error) == ("COMPLETED", ["run_1"], "full")
+    with pytest.raises(ApiError, match="404"):
+        batches.get("batch_2")
+
+
+async def test_batches_are_listed_page_by_page(edge: Edge) -> None:
+    edge.on("GET", "/api/v1/batches", a_list("a", "b", following="cursor"), a_list("c"))
+    assert [listed.id async for listed in batches.aio.list()] == ["a", "b", "c"]
+    assert [request.query.get("page[after]") for request in edge.requests] == [None, "cursor"]
+    edge.on("GET", "/api/v2/batches/a", Reply(body=a_batch("a", [])))
+    assert (await batches.aio.get("a")).id == "a"
+    with pytest.raises(BlockingCall, match=r"async for batch in batches.aio.list\(\)"):
+        batches.list()
+    with pytest.raises(BlockingCall, match=r"await batches.aio.get\(…\)"):
+        batches.get("a")
+
+
+def test_a_client_has_the_batches_of_its_own_server(edge: Edge, client: Client) -> None:
+    edge.on("GET", "/api/v1/batches", a_list("a"))
+    assert [listed.id for listed in client.batches.list()] == ["a"]
+    assert client.aio.batches is not None

@@ -24,6 +24,7 @@ from trigger_lite.protocol.waitpoints import CompletedByRun, CompletedWaitpoint,
 from trigger_lite.sdk import batch as batch_module
 from trigger_lite.sdk import (
     batch_handle,
+    batches,
     bulk,
     context,
     hooks,
@@ -55,6 +56,8 @@ _REACHED = (
     batch_module.Batch,
     batch_handle.AsyncBatchHandle,
     batch_handle.BatchProgress,
+    batches.AsyncBatches,
+    batches.Batches,
     bulk.AsyncBulk,
     bulk.Bulk,
     client_module.AsyncClient,
@@ -101,6 +104,7 @@ _INTERNAL = {
     "GlobalHooks.clear",
     "GlobalMiddleware.all",
     "GlobalMiddleware.clear",
+    "Batches.page",
     "Bulk.page",
     "Queues.page",
     "Runs.page",
@@ -281,6 +285,8 @@ def serve_batches(edge: Edge) -> None:
     edge.on("POST", "/api/v3/batches", Reply(202, created))
     edge.on("POST", "/api/v3/batches/.*/items", take)
     edge.on("GET", "/api/v2/batches/.*", lambda request: Reply(body=a_batch("batch_06fd3v", made)))
+    listed = {"data": [a_batch("batch_06fd3v", ["run_1", "run_2"])], "pagination": {}}
+    edge.on("GET", "/api/v1/batches", Reply(body=listed))
 
 
 def serve_tokens(edge: Edge) -> None:

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from trigger_lite.cli.failures import BadInput, CommandFailed
 from trigger_lite.cli.target import START_ONE, Target, find_target
+from trigger_lite.protocol.batches import BatchSummary, BatchView
 from trigger_lite.protocol.bulk_actions import BulkAction
 from trigger_lite.protocol.environments import EnvironmentLoad, LimitEnvironment, PauseEnvironment
 from trigger_lite.protocol.queues import QueueItem
@@ -133,6 +134,15 @@ class Api:
         with self._explained():
             self._client.runs.bulk.abort(bulk_id)
 
+    def list_batches(self, limit: int) -> list[BatchSummary]:
+        """Return the newest batches, at most so many."""
+        with self._explained():
+            return list(islice(self._client.batches.list(), limit))
+
+    def get_batch(self, batch_id: str) -> BatchView:
+        with self._explained(batch=batch_id):
+            return self._client.batches.get(batch_id)
+
     def list_queues(self) -> Iterator[QueueItem]:
         with self._explained():
             yield from self._client.queues.list()
@@ -212,18 +222,27 @@ class Api:
 
     @contextmanager
     def _explained(
-        self, run_id: str | None = None, *, queue: str | None = None, schedule: str | None = None
+        self,
+        run_id: str | None = None,
+        *,
+        batch: str | None = None,
+        queue: str | None = None,
+        schedule: str | None = None,
     ) -> Iterator[None]:
         try:
             yield
         except TriggerLiteError as error:
-            kind, name = ("queue", queue) if queue is not None else ("schedule", schedule)
-            if name is not None and isinstance(error, ApiError) and error.status == 404:
-                raise BadInput(
-                    f"There is no {kind} {name} in the {self.target.environment} environment of "
-                    f"{self.target.url}; 'trigger-lite {kind}s list' shows them"
-                ) from error
+            if isinstance(error, ApiError) and error.status == 404:
+                for command, name in (("batches", batch), ("queues", queue), ("schedules", schedule)):
+                    if name is not None:
+                        raise self._unknown(command, name) from error
             _explain(error, self.target, run_id)
+
+    def _unknown(self, command: str, name: str) -> BadInput:
+        """Return the refusal of a name that nothing has; `command` lists what there is."""
+        kind = {"batches": "batch", "queues": "queue", "schedules": "schedule"}[command]
+        where = f"the {self.target.environment} environment of {self.target.url}"
+        return BadInput(f"There is no {kind} {name} in {where}; 'trigger-lite {command} list' shows them")
 
 
 def open_api(ctx: click.Context, *, environment: str = "prod") -> Api:

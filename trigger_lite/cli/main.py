@@ -19,6 +19,7 @@ _MODULES: Final = {
     "worker": "worker",
     "trigger": "trigger",
     "runs": "runs",
+    "batches": "batches",
     "queues": "queues",
     "schedules": "schedules",
     "bulk": "bulk",

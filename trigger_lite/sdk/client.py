@@ -8,6 +8,7 @@ import msgspec
 
 from trigger_lite.protocol.durations import Duration, duration_seconds
 from trigger_lite.protocol.tasks import TriggeredRun, TriggerOptions
+from trigger_lite.sdk.batches import AsyncBatches, Batches
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
 from trigger_lite.sdk.codec import to_json
 from trigger_lite.sdk.errors import ApiError, PayloadError
@@ -96,6 +97,15 @@ class Client:
         'COMPLETED'
         """
         return Tokens(lambda: self)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Batches of this server.
+
+        >>> client.batches.get("batch_06fd3v").status
+        'COMPLETED'
+        """
+        return Batches(lambda: self)
 
     @cached_property
     def queues(self) -> Queues:
@@ -242,6 +252,15 @@ class AsyncClient:
         ...     return (await client.aio.runs.get(run_id)).status
         """
         return self._client.runs.aio
+
+    @property
+    def batches(self) -> AsyncBatches:
+        """Batches of this server.
+
+        >>> async def status(batch_id: str) -> str:
+        ...     return (await client.aio.batches.get(batch_id)).status
+        """
+        return self._client.batches.aio
 
     @property
     def queues(self) -> AsyncQueues:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from trigger_lite.sdk.batches import Batches
 from trigger_lite.sdk.client import Client
 from trigger_lite.sdk.errors import NotConfigured
 from trigger_lite.sdk.idempotency import IdempotencyKeys
@@ -109,6 +110,8 @@ def configure(*, url: str | None = None, key: str | None = None) -> None:
     _target.configure(url=url, key=key)
 
 
+batches: Final = Batches(default_client)
+"""Batches of the configured server's environment."""
 runs: Final = Runs(default_client)
 """Runs of the configured server's environment."""
 queues: Final = Queues(default_client)

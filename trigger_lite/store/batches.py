@@ -98,6 +98,7 @@ _ITEM = f"SELECT {', '.join(ItemRow._fields)} FROM batch_item"
 _INSERT_ITEM = Insert("batch_item", ItemRow._fields)
 _HAS_ITEM = Query("SELECT idx FROM batch_item WHERE batch_id = :batch_id AND idx = :idx", int)
 _FAILED_ITEMS = Query(_ITEM + " WHERE batch_id = :batch_id AND error_code IS NOT NULL ORDER BY idx", ItemRow)
+_ITEMS = Query(_ITEM + " WHERE batch_id = :batch_id AND idx >= :start ORDER BY idx LIMIT :count", ItemRow)
 _ITEM_RUNS = Query(
     """SELECT i.idx, i.run_id, CASE WHEN r.batch_id = i.batch_id AND r.batch_index = i.idx THEN 0 ELSE 1 END,
               r.status, r.completed_at, w.id
@@ -182,6 +183,11 @@ def end_items(tx: Tx, run_id: str) -> list[BatchRow]:
 def list_failed_items(tx: Reader, batch_id: str) -> list[ItemRow]:
     """The items that did not become runs, in their order."""
     return tx.all(_FAILED_ITEMS, batch_id=batch_id)
+
+
+def list_items(tx: Reader, batch_id: str, *, start: int, count: int) -> list[ItemRow]:
+    """Up to `count` items from this index on."""
+    return tx.all(_ITEMS, batch_id=batch_id, start=start, count=count)
 
 
 def list_item_runs(tx: Reader, batch_id: str) -> list[ItemRunRow]:
