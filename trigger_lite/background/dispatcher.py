@@ -92,6 +92,10 @@ class Dispatcher:
         if self._links.get((link.environment_id, link.worker_id)) is link:
             del self._links[link.environment_id, link.worker_id]
 
+    def has(self, environment_id: str, worker_id: str) -> bool:
+        """Tell whether this worker is connected."""
+        return (environment_id, worker_id) in self._links
+
     def connected(self, environment_id: str) -> int:
         """Count the workers connected to an environment."""
         return len(self._links_of(environment_id))

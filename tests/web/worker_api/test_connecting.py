@@ -1,6 +1,7 @@
 """Who is let in by the worker's door, and what a connection that begins wrong is told."""
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.real_server import RealServer
 from tests.web.worker_api.conftest import Connect, RawWorker, held, open_socket, register
-from trigger_lite.protocol.worker import PROTOCOL_VERSION, Credits, HeldRun, Run, Welcome
+from trigger_lite.protocol.worker import PROTOCOL_VERSION, Ack, Credits, HeldRun, Run, Welcome
 
 _SECONDS = 10.0
 
@@ -107,6 +108,38 @@ def test_a_run_that_never_arrived_returns_to_its_place_in_line(connect_worker: C
     second.start(again)
     second.succeed(again)
     assert second.run(run_id)["attemptCount"] == 1
+
+
+def test_a_run_on_its_way_to_a_worker_that_says_goodbye_is_given_to_another_at_once(
+    connect_worker: Connect,
+) -> None:
+    """HB-10, LK-08: nobody waits until it is missed, and no delivery is counted."""
+    with connect_worker("one") as first:
+        first.hello()
+        run_id = first.trigger()
+        run = first.take()
+        assert run.execution.run.id == run_id
+    second = connect_worker("two", version_id=first.version_id)
+    second.hello()
+    again = second.take()
+    assert (again.execution.run.id, again.execution.attempt.number) == (run_id, 1)
+    assert isinstance(second.start(again), Ack)
+
+
+def test_a_run_of_a_worker_whose_connection_broke_is_kept_for_it(connect_worker: Connect) -> None:
+    """HB-08, HB-09: it may have begun, and come back."""
+    first = connect_worker("one")
+    first.hello()
+    run_id = first.trigger()
+    run = first.take()
+    first.socket.socket.shutdown(socket.SHUT_RDWR)
+    other = connect_worker("two", version_id=first.version_id)
+    other.hello()
+    other.send(Credits(1))
+    back = connect_worker("one", version_id=first.version_id)
+    welcome = back.hello(HeldRun(run_id, run.snapshot))
+    assert [known.run for known in welcome.runs] == [run_id]
+    assert isinstance(back.start(run), Ack)
 
 
 def test_runs_that_are_over_or_were_never_there_are_not_welcomed(connect_worker: Connect) -> None:

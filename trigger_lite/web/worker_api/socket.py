@@ -1,6 +1,7 @@
 """The WebSocket door: `/engine/v1/worker` (protocol/worker.py)."""
 
 import asyncio
+from collections.abc import Set
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +15,7 @@ from trigger_lite.protocol import worker
 from trigger_lite.protocol.errors import BadRequest, DatabaseFailed, Refusal, WorkerVersionNotFound
 from trigger_lite.store import runs, versions
 from trigger_lite.store.environments import EnvironmentRow
+from trigger_lite.store.runs import RunRow
 from trigger_lite.store.transaction import Tx
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import reply_json
@@ -25,7 +27,8 @@ from trigger_lite.web.worker_api.messages import current_run
 
 _decoder: Final = msgspec.json.Decoder(list[worker.WorkerMessage])
 HELLO_SECONDS: Final = 10.0
-# Codes that a connection is closed with.
+# Codes that a connection is closed with, by the worker when it ends, by the server otherwise.
+GOODBYE: Final = 1000
 NOT_UNDERSTOOD: Final = 1007
 REFUSED: Final = 1008
 TRY_AGAIN: Final = 1013
@@ -79,7 +82,13 @@ async def _serve(websocket: WebSocket, services: Services, environment: Environm
         await asyncio.wait(tasks)
         await inbox.settle()
     for task in done:
+        if _is_goodbye(task.exception()) and not services.dispatcher.has(environment.id, hello.worker_id):
+            await services.store.write_when_free(_take_back, environment.id, hello.worker_id)
         task.result()
+
+
+def _is_goodbye(end: BaseException | None) -> bool:
+    return isinstance(end, WebSocketDisconnect) and end.code == GOODBYE
 
 
 async def _hello(websocket: WebSocket) -> tuple[worker.Hello, list[worker.WorkerMessage]]:
@@ -133,12 +142,21 @@ def _reconcile(tx: Tx, environment_id: str, hello: worker.Hello) -> list[worker.
     if versions.find_version(tx, environment_id, hello.version_id) is None:
         raise WorkerVersionNotFound(hello.version_id)
     named = {held.run for held in hello.runs}
-    owned = [r for r in runs.list_owned_by(tx, hello.worker_id) if r.environment_id == environment_id]
+    owned = _take_back(tx, environment_id, hello.worker_id, named)
+    workers.promote_waiting(tx, environment_id, hello.version_id)
+    return [current_run(run) for run in owned if run.id in named]
+
+
+def _take_back(tx: Tx, environment_id: str, worker_id: str, named: Set[str] = frozenset()) -> list[RunRow]:
+    """Put the runs back in line that a worker was given and does not know of; return all it had.
+
+    One that ends knows of none: what was on its way then need not wait until it is missed.
+    """
+    owned = [run for run in runs.list_owned_by(tx, worker_id) if run.environment_id == environment_id]
     for run in owned:
         if run.id not in named and run.execution_status == "PENDING_EXECUTING":
             deliveries.take_back(tx, run)
-    workers.promote_waiting(tx, environment_id, hello.version_id)
-    return [current_run(run) for run in owned if run.id in named]
+    return owned
 
 
 def _denied(refusal: Refusal) -> Response:
