@@ -34,6 +34,7 @@ def _once(code: str) -> float:
         "import trigger_lite",
         "from trigger_lite import task",
         "from trigger_lite import Ctx, Retry, AbortTaskRun, get_logger, metadata, queue, tags, task",
+        "from trigger_lite import task, tokens, wait",
         "from trigger_lite import Hooks, hooks, local, middleware, retry, task",
     ],
 )

@@ -17,16 +17,21 @@ from trigger_lite import (
     BlockingCall,
     ConcurrentWait,
     Err,
+    Hooks,
     Ok,
     OutsideRun,
     PayloadError,
     RunCanceled,
     Token,
     TokenTimeout,
+    run_inline,
+    task,
     wait,
 )
+from trigger_lite.protocol.run_errors import ErrorCode, InternalError
 from trigger_lite.protocol.times import parse_iso_ms
 from trigger_lite.protocol.waitpoints import CompletedWaitpoint, WaitpointKind
+from trigger_lite.sdk.attempt import run_attempt
 from trigger_lite.sdk.context import Ctx, enter_context
 from trigger_lite.sdk.waiting import until_canceled
 
@@ -228,3 +233,79 @@ def test_how_long_waits_took_is_kept(edge: Edge) -> None:
     with a_run(ended(WaitpointKind.DATETIME)) as context:
         wait.for_("1h")
         assert context.waits.seconds > 0
+
+
+# ---- hooks ------------------------------------------------------------------------------------------
+
+
+def heard() -> tuple[list[str], Hooks]:
+    """A list of the hooks of waits that were called."""
+    events: list[str] = []
+    told = Hooks(
+        on_wait=lambda ctx: events.append(f"wait {ctx.task.id}"),
+        on_resume=lambda ctx: events.append(f"resume {ctx.task.id}"),
+    )
+    return events, told
+
+
+def test_hooks_hear_of_a_wait_and_its_end() -> None:
+    events, told = heard()
+
+    @task(hooks=told)
+    def patient() -> None:
+        wait.for_("1s")  # a sleep is no wait
+        wait.for_("1h")
+        events.append("between")
+        wait.for_token("waitpoint_1")
+
+    assert run_inline(patient).ok
+    assert events == ["wait patient", "resume patient", "between", "wait patient", "resume patient"]
+
+
+def test_hooks_of_async_tasks_hear_the_same() -> None:
+    events, told = heard()
+
+    @task(hooks=told)
+    async def patient() -> None:
+        await wait.aio.for_("1h")
+        events.append("after")
+
+    assert run_inline(patient).ok
+    assert events == ["wait patient", "resume patient", "after"]
+
+
+def test_code_that_goes_on_because_its_wait_was_refused_is_told_so(edge: Edge) -> None:
+    events, told = heard()
+    edge.on("POST", DURATION, Reply(422, {"error": "cannot wait"}))
+
+    @task(hooks=told)
+    def patient() -> str:
+        try:
+            wait.for_("1h")
+        except ApiError as error:
+            return error.message
+        return ""
+
+    completion = run_attempt(patient, an_execution(), RecordingChannel())
+    assert completion.output == "cannot wait"
+    assert events == ["wait t", "resume t"]
+
+
+def test_the_wait_of_a_cancelled_run_is_not_resumed(edge: Edge) -> None:
+    events, told = heard()
+    channel = RecordingChannel()
+
+    def cancel(_: Any) -> Reply:
+        channel.canceled.set()
+        return Reply(422, {"error": "is PENDING_CANCEL"})
+
+    edge.on("POST", DURATION, cancel)
+
+    @task(hooks=told)
+    def patient() -> None:
+        wait.for_("1h")
+
+    completion = run_attempt(patient, an_execution(), channel)
+    assert isinstance(completion.error, InternalError)
+    assert completion.error.code is ErrorCode.TASK_RUN_CANCELLED
+    assert events == ["wait t"]
