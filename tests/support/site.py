@@ -50,13 +50,19 @@ class Links:
     def wake(self, environment_id: str) -> None:
         self.woken.append(environment_id)
 
+    def has(self, environment_id: str, worker_id: str) -> bool:
+        return self.count > 0
+
     def connected(self, environment_id: str) -> int:
         return self.count
 
+    def tell_wait(self, environment_id: str, worker_id: str, run_id: str) -> None:
+        """Nobody waits here."""
+
 
 class NoDeadlines:
-    def renew(self, environment_id: str, run_id: str, seq: int) -> None:
-        return None
+    def renew(self, environment_id: str, run_id: str, seq: int) -> bool:
+        return True
 
 
 class Site:

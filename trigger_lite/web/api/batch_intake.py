@@ -37,7 +37,7 @@ _item_decoder: Final = msgspec.json.Decoder(BatchItem)
 class Sent(NamedTuple):
     """An item that the writer has; `outcome` tells whether it was new."""
 
-    index: int
+    idx: int
     task_id: str
     size: int
     outcome: "asyncio.Future[bool]"
@@ -134,7 +134,7 @@ class Intake:
         except _NOT_THE_ITEMS_FAULT:
             raise
         except Refusal as refusal:
-            await self._fail(sent.index, _failure(sent.task_id, refusal))
+            await self._fail(sent.idx, _failure(sent.task_id, refusal))
             return
         if is_new:
             self._accepted += 1
