@@ -73,6 +73,22 @@
   document.addEventListener("htmx:oobAfterSwap", follow);
   document.addEventListener("htmx:oobAfterSwap", tick);
 
+  /* ---- rows: one that is drawn anew stays picked and keeps the focus ---- */
+  const boxes = () => $$(".runs input");
+  const picked = new Set();
+  let focused = "";
+  const keep = () => {
+    for (const box of boxes()) box.checked = picked.has(box.value);
+    if (focused && document.activeElement === document.body) $(`a.over[href="${focused}"]`)?.focus();
+  };
+  document.addEventListener("change", (event) => {
+    const box = event.target;
+    if (box.matches(".runs input")) box.checked ? picked.add(box.value) : picked.delete(box.value);
+  });
+  document.addEventListener("focusin", (event) => { focused = event.target.matches("a.over") ? event.target.getAttribute("href") : ""; });
+  document.addEventListener("htmx:oobAfterSwap", keep);
+  document.addEventListener("htmx:afterSettle", keep);
+
   /* ---- clicks ---- */
   const announce = (button) => {
     button.classList.add("done");
@@ -127,6 +143,8 @@
     j: () => move(1), ArrowDown: () => move(1),
     k: () => move(-1), ArrowUp: () => move(-1),
     p: () => $("#live-state") && togglePause(),
+    x: () => { const row = document.activeElement.closest(".runs tbody"); if (row) $("input", row).click(); },
+    e: () => press("[data-edit]"),
     r: () => submit("r"),
     c: () => submit("c"),
     l: () => { $("#log")?.scrollIntoView(); $("#log")?.focus(); },
@@ -142,7 +160,7 @@
     const key = event.key;
     const isArrow = key.startsWith("Arrow");
     if (isArrow && !document.activeElement?.matches("a.over")) return;
-    const action = leading === "g" && key === "r" ? () => press('nav[aria-label="Main"] a') : keys[key];
+    const action = leading === "g" && /^[bqrs]$/.test(key) ? () => press(`[data-go="${key}"]`) : keys[key];
     leading = key === "g" ? "g" : "";
     if (action) { event.preventDefault(); action(); }
   });

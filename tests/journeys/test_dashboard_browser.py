@@ -156,7 +156,7 @@ def test_the_first_run_appears_by_itself(place: Place) -> None:
     place.wait_until_live()
     run_id = place.server.trigger("greet", {"name": "world"}, environment="dev")
     page.locator(f"#r-{run_id}").get_by_text("Queued").wait_for()
-    page.locator(f"#a-{run_id}").click()
+    page.locator(f"#r-{run_id} a.over").click()
     page.get_by_text("waiting for a worker: none is connected").wait_for()
 
 
@@ -266,6 +266,50 @@ def test_everything_can_be_done_from_the_keyboard(place: Place) -> None:
     page.wait_for_url("**/prod/runs?task=greet")
 
 
+def test_picked_rows_stay_picked_and_are_replayed_together(place: Place) -> None:
+    """CN-14: also when a row is drawn anew meanwhile; the progress page follows by itself."""
+    page, gate = place.page, place.folder / "gate"
+    others = [place.server.trigger("greet", {"name": "other"}) for _ in range(2)]
+    run_id = place.server.trigger("patient", {"gate": str(gate)})
+    place.server.reaches(run_id, "EXECUTING")
+    place.open("/prod/runs")
+    place.wait_until_live()
+    page.locator(f"#r-{others[0]} input").check()
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    gate.touch()
+    page.locator(f"#r-{run_id}").get_by_text("Completed").wait_for()
+    assert page.locator(f"#r-{run_id} input").is_checked()
+    assert page.evaluate("document.activeElement.matches('a.over')")
+    page.get_by_role("button", name="Replay…").click()
+    page.get_by_role("heading", name="Replay 2 runs?").wait_for()
+    page.get_by_label("Name").fill("once more")
+    page.get_by_role("button", name="Replay them").click()
+    page.get_by_role("heading", name="once more").wait_for()
+    page.get_by_text("2 of 2 replayed").wait_for()
+    page.get_by_text("Completed", exact=True).wait_for()
+    page.get_by_role("link", name="Runs it touched").click()
+    page.locator(f"#r-{run_id}").wait_for()
+    assert page.locator(".runs tbody").count() == 4
+
+
+def test_a_run_is_replayed_with_another_payload(place: Place) -> None:
+    """CN-11: what cannot be read is said, and stays as it was typed."""
+    page = place.page
+    run_id = place.server.trigger("greet", {"name": "Ada"})
+    place.server.finished(run_id)
+    place.open_run(run_id)
+    page.keyboard.press("e")
+    page.get_by_label("Payload").fill('{"name": Grace}')
+    page.get_by_role("button", name="Replay").click()
+    page.get_by_text("The payload is not JSON").wait_for()
+    place.errors.clear()  # the browser reports the refusal's status
+    page.get_by_label("Payload").fill('{"name": "Grace"}')
+    page.get_by_role("button", name="Replay").click()
+    page.get_by_text("Replay of").wait_for()
+    assert place.server.finished(page.url.rpartition("/")[2])["output"] == {"greeting": "Hello, Grace!"}
+
+
 def test_live_updates_can_be_paused(place: Place) -> None:
     page = place.page
     place.open("/prod/runs")
@@ -306,6 +350,10 @@ def test_no_page_scrolls_sideways(place: Place, width: int) -> None:
         f"/prod/runs/{failed}",
         "/dev/runs",
         "/prod/runs?task=none",
+        f"/prod/runs/{done}/edit",
+        f"/prod/bulk/new?kind=replay&task=greet&tag={'y' * 80}",
+        "/prod/bulk/new?kind=cancel&task=greet",
+        "/prod/bulk",
     ):
         place.open(path)
         page.locator("#main").wait_for()
@@ -322,7 +370,7 @@ def test_it_reads_and_acts_without_a_script(
         context.add_cookies(session)
         page = context.new_page()
         page.goto(place.server.url + "/prod/runs")
-        page.locator(f"#a-{run_id}").click()
+        page.locator(f"#r-{run_id} a.over").click()
         page.get_by_role("button", name="Cancel").click()
         page.locator("#p-head").get_by_text(re.compile("Cancel(ed|ing)")).wait_for()
     finally:

@@ -9,14 +9,20 @@ import pytest
 from jinja2 import nodes
 
 from trigger_lite.web.dashboard import (
+    batch_views,
+    bulk_views,
+    edit,
     error_views,
     list_views,
     log_views,
     pages,
+    queue_views,
     refused,
     run_stream,
     run_views,
+    schedule_views,
     sign_in,
+    token_page_views,
 )
 
 TEMPLATES = Path(pages.__file__).parent / "templates"
@@ -35,9 +41,20 @@ CONTEXTS: dict[str, Any] = {
     "_rows.html": list_views.RowView,
     "_timeline.html": run_views.TimelineView,
     "_empty.html": list_views.ListView,
+    "batch.html": batch_views.BatchView,
+    "batches.html": batch_views.BatchListView,
+    "bulk.html": bulk_views.BulkView,
+    "bulk_list.html": bulk_views.BulkListView,
+    "bulk_new.html": bulk_views.NewBulkView,
+    "edit.html": edit.EditView,
+    "queue.html": queue_views.QueueView,
+    "queues.html": queue_views.QueueListView,
     "refused.html": refused.RefusedView,
     "run.html": run_views.RunView,
     "runs.html": list_views.ListView,
+    "schedules.html": schedule_views.ScheduleListView,
+    "token.html": token_page_views.TokenPageView,
+    "tokens.html": token_page_views.TokenListView,
     "sign_in.html": sign_in.SignInView,
 }
 WITHOUT_CONTEXT = {
@@ -82,6 +99,15 @@ def test_the_parts_of_a_row_a_step_and_an_error_are_documented() -> None:
     assert _attributes("_error.html", "frame") <= _fields(error_views.FrameView)
     assert _attributes("runs.html", "tab") <= _fields(list_views.TabView)
     assert _attributes("runs.html", "chip") <= _fields(list_views.ChipView)
+    assert _attributes("schedules.html", "row") <= _fields(schedule_views.ScheduleRowView)
+    assert _attributes("queues.html", "row") <= _fields(queue_views.QueueRowView)
+    assert _attributes("queue.html", "key") <= _fields(queue_views.KeyView)
+    assert _attributes("queue.html", "fact") <= _fields(run_views.FactView)
+    assert _attributes("bulk_list.html", "row") <= _fields(bulk_views.BulkRowView)
+    assert _attributes("bulk.html", "item") <= _fields(bulk_views.FailedItemView)
+    assert _attributes("batches.html", "row") <= _fields(batch_views.BatchRowView)
+    assert _attributes("batch.html", "item") <= _fields(batch_views.BatchItemView)
+    assert _attributes("batch.html", "fact") <= _fields(run_views.FactView)
     assert _attributes("_empty.html", "empty") <= _fields(list_views.EmptyView)
     assert _attributes("shell.html", "shell") <= _fields(pages.Shell)
 

@@ -60,17 +60,20 @@ class RunQuery:
     status: str = ""
     tasks: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
     last: str = ""
     since: str = ""
     until: str = ""
     run: str = ""
+    bulk: str = ""
+    batch: str = ""
     after: str = ""
     before: str = ""
 
     @property
     def is_narrowed(self) -> bool:
         """Whether anything but the tab narrows the list."""
-        return any((self.tasks, self.tags, self.last, self.since, self.until, self.run))
+        return any(name != "status" for name, _ in self.pairs())
 
     @property
     def is_newest_page(self) -> bool:
@@ -87,6 +90,7 @@ class RunQuery:
             *([("status", self.status)] if self.status else []),
             *(("task", task) for task in self.tasks),
             *(("tag", tag) for tag in self.tags),
+            *(("queue", queue) for queue in self.queues),
             *[
                 (name, value)
                 for name, value in (
@@ -94,6 +98,8 @@ class RunQuery:
                     ("from", self.since),
                     ("to", self.until),
                     ("id", self.run),
+                    ("bulk", self.bulk),
+                    ("batch", self.batch),
                 )
                 if value
             ],
@@ -123,7 +129,10 @@ class RunQuery:
             statuses=self.statuses(),
             task_ids=self.tasks,
             tags=self.tags,
+            queues=self.queues,
             id_begins=self.run or None,
+            bulk_id=self.bulk or None,
+            batch_id=self.batch or None,
             created_from=since,
             created_to=parse_moment(self.until, end=True),
         )
@@ -143,10 +152,13 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> RunQuery:
         status=one("status"),
         tasks=tuple(dict.fromkeys(found.get("task", ())))[:MAX_VALUES],
         tags=tuple(dict.fromkeys(found.get("tag", ())))[:MAX_VALUES],
+        queues=tuple(dict.fromkeys(found.get("queue", ())))[:MAX_VALUES],
         last=one("last") if parse_duration_ms(one("last")) else "",
         since=one("from") if parse_moment(one("from"), end=False) is not None else "",
         until=one("to") if parse_moment(one("to"), end=True) is not None else "",
         run=one("id"),
+        bulk=one("bulk"),
+        batch=one("batch"),
         after=one("after"),
         before=one("before"),
     )
@@ -168,14 +180,14 @@ def problems(pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def add_words(query: RunQuery, words: str) -> RunQuery:
-    """Return the query with what was typed into the search field: `task:x`, `tag:y`, `last:24h`, an id.
+    """Return the query with what was typed into the search field: `task:x`, `queue:y`, `last:24h`, an id.
 
     A word without a name is the beginning of a run's id when it looks like one, else a task.
     """
     typed = []
     for name, quoted, plain in _TOKEN.findall(words):
         value = quoted or plain
-        if name in ("status", "task", "tag", "last", "from", "to", "id"):
+        if name in ("status", "task", "tag", "queue", "last", "from", "to", "id", "bulk", "batch"):
             typed.append((name, value))
         elif not name:
             typed.append(("id" if value.startswith("run_") else "task", value))

@@ -106,18 +106,18 @@ def _to_sign_in(request: Request) -> Response:
 # ---- forms ------------------------------------------------------------------------------------------
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, *, limit: int = MAX_FORM_BYTES) -> dict[str, str]:
     """Return the fields of a posted form. Raises BadRequest or TooLarge."""
-    body = await read_body(request, limit=MAX_FORM_BYTES)
+    body = await read_body(request, limit=limit)
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
     except ValueError as error:
         raise BadRequest("The form could not be read") from error
 
 
-async def read_checked_form(request: Request) -> dict[str, str]:
+async def read_checked_form(request: Request, *, limit: int = MAX_FORM_BYTES) -> dict[str, str]:
     """Return the fields of a form that carries its session's token. Raises Forbidden without it."""
-    form = await read_form(request)
+    form = await read_form(request, limit=limit)
     check_form_token(request.headers, form, session_of(request))
     return form
 

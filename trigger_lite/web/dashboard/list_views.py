@@ -114,6 +114,7 @@ class ListView:
     older_href: str
     json_href: str
     csv_href: str
+    bulk_href: str
     live_href: str
 
 
@@ -231,6 +232,7 @@ def list_view(
         older_href=_page_href(query, base, after=page.next),
         json_href=f"{base}.json{text}",
         csv_href=f"{base}.csv{text}",
+        bulk_href=f"/{slug}/bulk",
         live_href=live_href,
     )
 
@@ -277,7 +279,7 @@ def _empty(facts: ListFacts, query: RunQuery, *, base: str, has_worker: bool) ->
     words = ["No", kind, "runs"] if kind else ["No runs"]
     if query.last:
         words.append(f"in the last {query.last}")
-    if any((query.tasks, query.tags, query.run, query.since, query.until)):
+    if any((query.tasks, query.tags, query.queues, query.run, query.bulk, query.since, query.until)):
         words.append("match these filters")
     if not query.is_newest_page:
         words = ["No more runs on this side"]

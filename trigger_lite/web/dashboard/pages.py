@@ -69,10 +69,12 @@ class Pages:
 
 def _icon(sprite: str) -> Callable[..., Markup]:
     """Return what templates call to draw a symbol of the sprite."""
-    drawn = '<svg class="i" width="{0}" height="{0}" aria-hidden="true"><use href="{1}#{2}"/></svg>'
+    drawn = '<svg class="i"{0} aria-hidden="true"><use href="{1}#{2}"/></svg>'
 
     @cache
-    def icon(name: str, size: int = 14) -> Markup:
-        return Markup(drawn).format(size, sprite, name)
+    def icon(name: str, size: int = 0) -> Markup:
+        """Draw a symbol, at the size that the style sheet gives unless one is named (in pixels)."""
+        sized = Markup(' width="{0}" height="{0}"').format(size) if size else ""
+        return Markup(drawn).format(sized, sprite, name)
 
     return icon

@@ -6,7 +6,7 @@ from typing import Final
 from trigger_lite.engine.reasons import explain
 from trigger_lite.protocol.errors import RunNotFound
 from trigger_lite.protocol.statuses import RunStatus
-from trigger_lite.store import log_lists, runs, versions
+from trigger_lite.store import bulk_actions, log_lists, runs, versions
 from trigger_lite.store.logs import LogRow
 from trigger_lite.store.run_lists import RunFilter, count_runs, list_errors, list_runs
 from trigger_lite.store.runs import RunData, RunRow
@@ -19,6 +19,8 @@ from trigger_lite.web.dashboard.run_views import CHILDREN, RunFacts
 PAGE: Final = 50
 """Runs on one page of a list."""
 _SUGGESTIONS: Final = 100
+MARKS: Final = 10
+"""Bulk actions named on the page of a run."""
 
 
 def read_list(tx: Reader, environment_id: str, query: RunQuery) -> ListFacts:
@@ -75,6 +77,7 @@ def read_run(tx: Reader, environment_id: str, run_id: str, connected: int) -> Ru
         version=version.version if version else None,
         parent=runs.find_run(tx, run.parent_id) if run.parent_id else None,
         children=runs.list_children(tx, run_id, count=CHILDREN + 1),
+        marks=tuple(bulk_actions.list_marks(tx, run_id, count=MARKS)),
     )
 
 

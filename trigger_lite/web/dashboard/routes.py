@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -10,7 +11,18 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from trigger_lite.protocol.errors import NotFound, Refusal
-from trigger_lite.web.dashboard import live, run, runs, sign_in
+from trigger_lite.web.dashboard import (
+    batches,
+    bulk,
+    edit,
+    live,
+    queues,
+    run,
+    runs,
+    schedules,
+    sign_in,
+    tokens,
+)
 from trigger_lite.web.dashboard.dashboard import Dashboard
 from trigger_lite.web.dashboard.guard import Guard, SignedIn
 from trigger_lite.web.dashboard.refused import RefusedView
@@ -20,6 +32,59 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[Dashboard, Request], Awaitable[Response]]
 _MACHINES = ("/api/", "/engine/", "/realtime/", "/otel/", "/static/")
+Page = tuple[str, Handler, str]
+"""Address, handler and method of something that only who is signed in may see or do."""
+_RUN: Final = "/{environment}/runs/{run_id}"
+_QUEUE: Final = "/{environment}/queues/{queue_id}"
+_SCHEDULE: Final = "/{environment}/schedules/{schedule_id}"
+_TOKEN: Final = "/{environment}/tokens/{waitpoint_id}"
+_RUNS: Final[tuple[Page, ...]] = (
+    ("/{environment}/runs", runs.runs_page, "GET"),
+    ("/{environment}/runs.json", runs.runs_json, "GET"),
+    ("/{environment}/runs.csv", runs.runs_csv, "GET"),
+    ("/{environment}/sse", live.stream, "GET"),
+    (_RUN, run.run_page, "GET"),
+    (f"{_RUN}/lines", run.older_lines, "GET"),
+    (f"{_RUN}/logs.txt", run.raw_logs, "GET"),
+    (f"{_RUN}/cancel", run.cancel, "POST"),
+    (f"{_RUN}/replay", run.replay, "POST"),
+    (f"{_RUN}/reschedule", run.reschedule_run, "POST"),
+    (f"{_RUN}/edit", edit.edit_page, "GET"),
+    (f"{_RUN}/edit", edit.submit, "POST"),
+    (_RUN + "/{value}", run.raw_value, "GET"),
+)
+_BATCHES: Final[tuple[Page, ...]] = (
+    ("/{environment}/batches", batches.batches_page, "GET"),
+    ("/{environment}/batches/{batch_id}", batches.batch_page, "GET"),
+    ("/{environment}/batches/{batch_id}/abort", batches.abort, "POST"),
+)
+_BULK: Final[tuple[Page, ...]] = (
+    ("/{environment}/bulk", bulk.bulk_list, "GET"),
+    ("/{environment}/bulk", bulk.create, "POST"),
+    ("/{environment}/bulk/new", bulk.new_page, "GET"),
+    ("/{environment}/bulk/{bulk_id}", bulk.bulk_page, "GET"),
+    ("/{environment}/bulk/{bulk_id}/abort", bulk.abort, "POST"),
+)
+_QUEUES: Final[tuple[Page, ...]] = (
+    ("/{environment}/queues", queues.queues_page, "GET"),
+    ("/{environment}/queues/pause", queues.pause_environment, "POST"),
+    ("/{environment}/queues/limit", queues.limit_environment, "POST"),
+    (_QUEUE, queues.queue_page, "GET"),
+    (f"{_QUEUE}/pause", queues.pause, "POST"),
+    (f"{_QUEUE}/limit", queues.limit, "POST"),
+    (f"{_QUEUE}/reset", queues.reset, "POST"),
+)
+_TOKENS: Final[tuple[Page, ...]] = (
+    ("/{environment}/tokens", tokens.tokens_page, "GET"),
+    (_TOKEN, tokens.token_page, "GET"),
+    (f"{_TOKEN}/complete", tokens.complete, "POST"),
+    (f"{_TOKEN}/output", tokens.raw_output, "GET"),
+)
+_SCHEDULES: Final[tuple[Page, ...]] = (
+    ("/{environment}/schedules", schedules.schedules_page, "GET"),
+    (f"{_SCHEDULE}/active", schedules.switch, "POST"),
+    (f"{_SCHEDULE}/run", schedules.run, "POST"),
+)
 
 
 def dashboard_routes(dashboard: Dashboard) -> list[BaseRoute]:
@@ -33,7 +98,6 @@ def dashboard_routes(dashboard: Dashboard) -> list[BaseRoute]:
     def private(path: str, handler: Handler, method: str = "GET") -> Route:
         return Route(path, answered(dashboard, handler), methods=[method], middleware=signed_in)
 
-    one = "/{environment}/runs/{run_id}"
     return [
         public("/static/{name}", static),
         public("/favicon.ico", favicon),
@@ -42,16 +106,7 @@ def dashboard_routes(dashboard: Dashboard) -> list[BaseRoute]:
         public("/theme", sign_in.choose_theme, "POST"),
         private("/sign-out", sign_in.sign_out, "POST"),
         private("/", runs.home),
-        private("/{environment}/runs", runs.runs_page),
-        private("/{environment}/runs.json", runs.runs_json),
-        private("/{environment}/runs.csv", runs.runs_csv),
-        private("/{environment}/sse", live.stream),
-        private(one, run.run_page),
-        private(one + "/lines", run.older_lines),
-        private(one + "/logs.txt", run.raw_logs),
-        private(one + "/cancel", run.cancel, "POST"),
-        private(one + "/replay", run.replay, "POST"),
-        private(one + "/{value}", run.raw_value),
+        *(private(*page) for page in (*_RUNS, *_BATCHES, *_BULK, *_QUEUES, *_SCHEDULES, *_TOKENS)),
         private("/{environment}", environment_home),
         PagesOnly("/{rest:path}", answered(dashboard, nothing_here), methods=["GET"], middleware=[guard]),
     ]

@@ -1,4 +1,4 @@
-"""One run: its page, older log lines, raw values, and the two things one can do to it."""
+"""One run: its page, older log lines, raw values, and what one can do to it with a button."""
 
 from collections.abc import AsyncIterator
 from typing import Final
@@ -7,7 +7,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from trigger_lite.engine.attempts import cancel_run
+from trigger_lite.engine.delays import reschedule
 from trigger_lite.engine.replay import replay_run
+from trigger_lite.engine.requests import check_delay
 from trigger_lite.protocol.errors import NotFound
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.web.dashboard.dashboard import Dashboard, now_ms, reply_html
@@ -85,6 +87,16 @@ async def replay(dashboard: Dashboard, request: Request) -> Response:
     run_id = request.path_params["run_id"]
     made = await dashboard.services.store.write(replay_run, environment, run_id, "dashboard")
     return RedirectResponse(f"/{environment.slug}/runs/{made.run_id}", 303)
+
+
+async def reschedule_run(dashboard: Dashboard, request: Request) -> Response:
+    """Let a delayed run start at another time."""
+    environment = dashboard.environment(request)
+    form = await read_checked_form(request)
+    until = check_delay(form.get("delay", "").strip(), now_ms())
+    run_id = request.path_params["run_id"]
+    run = await dashboard.services.store.write(reschedule, environment.id, run_id, until)
+    return RedirectResponse(f"/{environment.slug}/runs/{run.id}", 303)
 
 
 # ---- reading ----------------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from trigger_lite.engine.line_reasons import Reason
+from trigger_lite.engine.origins import origin_of
 from trigger_lite.engine.run_json import decode_metadata, decode_tags
 from trigger_lite.protocol.durations import format_duration
 from trigger_lite.protocol.statuses import TERMINAL, RunStatus
+from trigger_lite.store.bulk_actions import BulkMark
 from trigger_lite.store.runs import RunData, RunRow, SnapshotRow
 from trigger_lite.web.dashboard import json_tree
 from trigger_lite.web.dashboard.error_views import ErrorView, error_view
@@ -33,13 +35,15 @@ class RunFacts(NamedTuple):
     version: str | None
     parent: RunRow | None
     children: list[RunRow]
+    marks: tuple[BulkMark, ...] = ()
 
 
 @dataclass(frozen=True)
 class HeadView:
     """The top of the page: which run, how it stands, and what one can do to it.
 
-    `progress` is a percentage when the metadata hold `progress`, as a part of one or of a hundred.
+    `progress` is a percentage when the metadata hold `progress`, as a part of one or of a hundred;
+    `reschedule_href` is empty unless the run is delayed.
     """
 
     id: str
@@ -51,6 +55,8 @@ class HeadView:
     can_cancel: bool
     cancel_href: str
     replay_href: str
+    edit_href: str
+    reschedule_href: str
     is_test: bool
 
 
@@ -164,7 +170,13 @@ class RunView:
     live_href: str
 
 
-_SOURCES: Final = {"sdk": "SDK", "cli": "command line", "api": "HTTP API", "dashboard": "dashboard"}
+_SOURCES: Final = {
+    "sdk": "SDK",
+    "cli": "command line",
+    "api": "HTTP API",
+    "dashboard": "dashboard",
+    "schedule": "schedule",
+}
 _STEPS_SHOWN: Final = 24
 _ATTEMPTS_SHOWN: Final = 20
 
@@ -201,6 +213,8 @@ def head_view(facts: RunFacts, *, slug: str, now: int) -> HeadView:
         can_cancel=RunStatus(run.status) not in TERMINAL,
         cancel_href=f"{base}/cancel",
         replay_href=f"{base}/replay",
+        edit_href=f"{base}/edit",
+        reschedule_href=f"{base}/reschedule" if run.status == RunStatus.DELAYED else "",
         is_test=bool(run.is_test),
     )
 
@@ -350,7 +364,9 @@ def _facts(facts: RunFacts, slug: str) -> list[FactView]:
         FactView("Version", facts.version or "", is_code=True),
         FactView("Queue", shown(run.queue_name, 128)),
         FactView("Concurrency key", shown(run.concurrency_key or "", 256)),
-        FactView("Triggered by", _SOURCES.get(run.source, shown(run.source, 60))),
+        FactView("Triggered by", _source(run.source)),
+        *_tree_facts(run),
+        *_batch_facts(run, slug),
         FactView("Replay of", short_id(replayed), f"/{slug}/runs/{replayed}", is_code=True)
         if replayed
         else FactView("Replay of", ""),
@@ -363,8 +379,33 @@ def _facts(facts: RunFacts, slug: str) -> list[FactView]:
         FactView("TTL", _seconds(run.ttl)),
         FactView("Priority", duration(run.priority_ms) if run.priority_ms else ""),
         FactView("Idempotency key", shown(run.idempotency_key or "", 128), is_code=True),
+        FactView("Debounce key", shown(run.debounce_key or "", 128), is_code=True),
         FactView("Time in code", duration(run.usage_ms) if run.usage_ms else ""),
+        *(
+            FactView(f"{mark.kind.capitalize()} in bulk", short_id(mark.id), f"/{slug}/bulk/{mark.id}", True)
+            for mark in facts.marks
+        ),
     ]
+
+
+def _batch_facts(run: RunRow, slug: str) -> list[FactView]:
+    if run.batch_id is None:
+        return []
+    item = f"{short_id(run.batch_id)}, item {run.batch_index or 0:,}"
+    return [FactView("Batch", item, f"/{slug}/batches/{run.batch_id}", is_code=True)]
+
+
+def _source(name: str) -> str:
+    return _SOURCES.get(name, shown(name, 60))
+
+
+def _tree_facts(run: RunRow) -> list[FactView]:
+    """Say where the tree that a child belongs to began (TR-25)."""
+    origin = origin_of(run)
+    if run.annotations is None:
+        return []
+    schedule = FactView("Tree's schedule", origin.root_schedule_id or "", is_code=True)
+    return [FactView("Tree begun by", _source(origin.root_source)), schedule]
 
 
 def _seconds(seconds: int | None) -> str:

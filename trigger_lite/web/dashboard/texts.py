@@ -22,6 +22,11 @@ def shown(text: str, limit: int = CUT) -> str:
     return f"{visible}… ({len(text) - limit:,} more characters)" if len(text) > limit else visible
 
 
+def escaped_json(text: str) -> str:
+    """Return JSON text that says the same with control characters and direction marks as escapes."""
+    return _HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def one_line(text: str, limit: int = 160) -> str:
     """Return the first line that says something, short enough for a table."""
     first = next((line.strip() for line in text[: limit * 20].splitlines() if line.strip()), "")
