@@ -266,6 +266,15 @@ def _all_current(hello: Hello) -> list[CurrentRun]:
     return [CurrentRun(held.run, held.snapshot, ExecutionStatus.EXECUTING, 1) for held in hello.runs]
 
 
+def _joined(body: bytes) -> bytes:
+    """Return a body that came in pieces, each with its length in a line before it."""
+    whole = b""
+    while body:
+        length, _, body = body.partition(b"\r\n")
+        whole, body = whole + body[: int(length, 16)], body[int(length, 16) + 2 :]
+    return whole
+
+
 class _Door(asyncio.Protocol):
     """One TCP connection: a plain request with its answer, or the WebSocket."""
 
@@ -312,6 +321,9 @@ class _Door(asyncio.Protocol):
         }
         if headers.get("upgrade", "").lower() == "websocket":
             self._open(headers.get("authorization", ""))
+        elif headers.get("transfer-encoding") == "chunked":
+            if body.endswith(b"0\r\n\r\n"):
+                self._answer(lines[0], headers.get("authorization", ""), _joined(body))
         elif len(body) >= int(headers.get("content-length", 0)):
             self._answer(lines[0], headers.get("authorization", ""), body)
 
