@@ -17,6 +17,8 @@ from trigger_lite.store.transaction import Reader
 logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 100
+IN_TURN: Final = 20
+"""Times that share a commit, so that nothing else waits long for the writer."""
 TRIES: Final = 5
 """A time that cannot run is tried so often, and then skipped (SC-17)."""
 RETRY_SECONDS: Final = 1.0
@@ -54,10 +56,8 @@ class ScheduleTicks:
         self._failed = {key: self._failed[key] for key in map(_key, due) if key in self._failed}
         await self._repair()
         ready = [row for row in due if self._failed.get(_key(row), (0, 0))[1] <= now][:AT_ONCE]
-        results = await asyncio.gather(*map(self._act, ready), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        for start in range(0, len(ready), IN_TURN):
+            await self._act_on(ready[start : start + IN_TURN])
         if len(ready) == AT_ONCE or self._repair_after is not None:
             return now
         planned = await self._store.read(find_next_due, now)
@@ -75,6 +75,12 @@ class ScheduleTicks:
         self._repair_after = repaired.last
         for schedule_id in repaired.unplannable:
             logger.warning("the schedule %s cannot be planned: its time zone is not known here", schedule_id)
+
+    async def _act_on(self, rows: list[DueRow]) -> None:
+        """Act on a few together; raises what stops them all, when each was tried."""
+        for result in await asyncio.gather(*map(self._act, rows), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def _act(self, row: DueRow) -> None:
         """Run one time, or skip it where nobody is there to run it (SC-16)."""

@@ -45,6 +45,8 @@ class Occurrences:
     def __init__(self, cron: Cron, zone: ZoneInfo) -> None:
         self.cron: Final = cron
         self._zone = zone
+        # What was asked last, and the answer: schedules with one cron are due together.
+        self._upcoming: tuple[tuple[int, int], list[int]] = ((0, 0), [])
         self._triggers = _triggers(cron)
 
     def next(self, after: int) -> int | None:
@@ -56,6 +58,13 @@ class Occurrences:
 
     def upcoming(self, after: int, count: int) -> list[int]:
         """Return the next `count` moments later than `after` (SC-08)."""
+        asked, answer = self._upcoming
+        if asked != (after, count):
+            answer = self._all_upcoming(after, count)
+            self._upcoming = ((after, count), answer)
+        return list(answer)
+
+    def _all_upcoming(self, after: int, count: int) -> list[int]:
         found: list[int] = []
         moment = self.next(after)
         while moment is not None and len(found) < count:
