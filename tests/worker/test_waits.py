@@ -51,6 +51,13 @@ def works_before_and_after() -> None:
     time.sleep(30)
 
 @task
+def nap_later(path: str) -> None:
+    print("working", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    wait.for_("1h")
+
+@task
 async def nap_async(duration: str) -> str:
     await wait.aio.for_(duration)
     return "rested"
@@ -504,6 +511,19 @@ async def test_a_worker_that_stops_ends_runs_whose_wait_outlasts_its_grace(
     run = await parked(server, waits, task, payload)
     assert await worker.stopped() == 0
     assert code_of(await server.completion_of(run)) is ErrorCode.TASK_PROCESS_SIGTERM
+
+
+async def test_a_run_that_begins_to_wait_while_its_worker_stops_is_ended(
+    server: FakeServer, waits: FakeWaits, start_worker: StartWorker, folder: Path
+) -> None:
+    worker = start_worker(TASKS, stop_grace=600)
+    run = server.push("nap_later", {"path": f"{folder}/flag"})
+    await server.until(lambda: bool(server.lines_of(run)))
+    worker.send(signal.SIGTERM)
+    await worker.line("Stopping")
+    (folder / "flag").touch()
+    assert code_of(await server.completion_of(run)) is ErrorCode.TASK_PROCESS_SIGTERM
+    assert await worker.ended() == 0
 
 
 async def test_a_worker_that_stops_lets_a_run_go_on_whose_wait_may_end_in_time(

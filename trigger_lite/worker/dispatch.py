@@ -149,15 +149,20 @@ class Dispatch:
     def refuse_new(self) -> None:
         """Take no more runs, hand back those that were not begun, and end those that wait too long."""
         self._is_stopping = True
+        self._end_outlasting()
         for held in list(self._runs.values()):
-            if held.stage is Stage.RUNNING:
-                self._attempts.end_outlasting(held, self._settings.stop_grace)
             if held.stage is Stage.PAUSED or (held.stage is Stage.WAITING and held.is_retry):
                 held.cancel_timer()
                 self._attempts.report_stopped(held)
             elif held.stage is Stage.WAITING:
                 self._hand_back(held)
         self._ready.clear()
+
+    def _end_outlasting(self) -> None:
+        """End the runs that wait longer than a stop does."""
+        for held in list(self._runs.values()):
+            if held.stage is Stage.RUNNING:
+                self._attempts.end_outlasting(held, self._settings.stop_grace)
 
     def end_running(self) -> None:
         """End what still runs, as if by SIGTERM from outside."""
@@ -190,6 +195,8 @@ class Dispatch:
         return self._running - self._attempts.free_seats
 
     def _seats_changed(self) -> None:
+        if self._is_stopping:
+            self._end_outlasting()
         self._outbox.wake()
         self.assign()
 
