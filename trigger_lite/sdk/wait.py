@@ -195,6 +195,8 @@ class AsyncWait:
     """Waits of the current run for async code. Get them as `wait.aio`.
 
     The run waits as a whole: other coroutines of it go on, but its slot is free and its time is not counted.
+    A wait cannot be given up: bound one by its token's timeout, not by asyncio's, after which the run would
+    still count as waiting and could begin no other wait.
 
     >>> async def pause() -> None:
     ...     await wait.aio.for_("1h")
