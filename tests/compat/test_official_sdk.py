@@ -23,7 +23,7 @@ import os
 import threading
 from typing import TypedDict
 
-from trigger_lite import task
+from trigger_lite import Fire, schedules, task
 
 
 class Counted(TypedDict):
@@ -58,12 +58,20 @@ def typed(payload: Counted) -> int:
 @task
 def kinds(payload):
     return {name: type(value).__name__ for name, value in payload.items()}
+
+
+@schedules.task
+def nightly(fire: Fire):
+    return fire.external_id
 """
 
 
 def _names() -> list[str]:
     """Return the checks that the files hold; those made in a loop stand there once."""
-    text = "\n".join((_SDK / name).read_text() for name in ("triggering.mjs", "reading.mjs", "refusals.mjs"))
+    text = "\n".join(
+        (_SDK / name).read_text()
+        for name in ("triggering.mjs", "reading.mjs", "refusals.mjs", "schedules.mjs")
+    )
     looped = re.findall(
         r'^  (?:"([^"]+)"|(\w+)): ', text.partition("const VALUES = {")[2].partition("};")[0], re.M
     )

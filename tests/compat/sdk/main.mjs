@@ -1,6 +1,7 @@
 import "./triggering.mjs";
 import "./reading.mjs";
 import "./refusals.mjs";
+import "./schedules.mjs";
 import { runChecks } from "./harness.mjs";
 
 await runChecks();
