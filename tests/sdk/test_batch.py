@@ -15,6 +15,7 @@ from trigger_lite import (
     BlockingCall,
     Client,
     OutsideRun,
+    QueueFull,
     batch,
     batches,
     run_inline,
@@ -215,6 +216,15 @@ def test_refused_items_are_named_and_the_others_have_handles(edge: Edge) -> None
     assert caught.value.phase == "send"
     assert [handle and handle.id for handle in caught.value.handles] == ["run_1_0", None, "run_1_2", None]
     assert all(isinstance(error, ApiError) for error in caught.value.failed.values())
+
+
+def test_a_full_queue_is_named_as_such(server: BatchEdge) -> None:
+    """Q-19, BA-13: as a single trigger would."""
+    full = {"index": 1, "taskIdentifier": "double", "error": "full", "errorCode": "QUEUE_SIZE_LIMIT_EXCEEDED"}
+    server.edge.on("GET", "/api/v2/batches/.*", Reply(body=a_batch("batch_1", ["run_a"], errors=[full])))
+    with pytest.raises(BatchError) as caught:
+        double.batch_trigger([1, 2])
+    assert isinstance(caught.value.failed[1], QueueFull)
 
 
 def test_a_batch_that_is_not_taken_at_all_says_so_once(edge: Edge) -> None:

@@ -45,7 +45,7 @@ def add(engine: Harness, batch: BatchRow, index: int, task: str = TASK, **option
 
 def refuse(engine: Harness, batch: BatchRow, index: int, message: str = "no such version") -> bool:
     """Record an item that becomes no run; tell whether it was new."""
-    failure = ItemFailure(TASK, ErrorCode.BATCH_ITEM_COULD_NOT_TRIGGER, message)
+    failure = ItemFailure(TASK, ErrorCode.BATCH_ITEM_COULD_NOT_TRIGGER.value, message)
     return engine.do(fail_item, engine.prod, batch.id, index, failure)
 
 

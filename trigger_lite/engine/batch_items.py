@@ -15,11 +15,19 @@ from trigger_lite.store.transaction import Reader, Tx
 
 
 class ItemFailure(msgspec.Struct, frozen=True):
-    """Why an item becomes no run; `code` is of the closed list that official clients know."""
+    """Why an item becomes no run."""
 
     task_id: str
-    code: ErrorCode
+    code: str
     message: str
+
+    @property
+    def as_error(self) -> InternalError:
+        """The error of a run in its place, whose codes are a closed list."""
+        known = self.code in ErrorCode.__members__
+        return InternalError(
+            ErrorCode(self.code) if known else ErrorCode.BATCH_ITEM_COULD_NOT_TRIGGER, self.message
+        )
 
 
 def open_batch(tx: Reader, environment_id: str, batch_id: str) -> BatchRow:
@@ -70,11 +78,11 @@ def fail_item(tx: Tx, environment: EnvironmentRow, batch_id: str, index: int, fa
     parent = runs.find_run(tx, batch.parent_id) if batch.resume_parent and batch.parent_id else None
     run_id = None
     if parent is not None:
-        error = InternalError(failure.code, failure.message)
-        run_id = create_failed_run(
-            tx, parent, failure.task_id, error, batch_id=batch.id, batch_index=index
-        ).id
-    item = ItemRow(batch.id, index, failure.task_id, run_id, 1, failure.code.value, failure.message)
+        stand_in = create_failed_run(
+            tx, parent, failure.task_id, failure.as_error, batch_id=batch.id, batch_index=index
+        )
+        run_id = stand_in.id
+    item = ItemRow(batch.id, index, failure.task_id, run_id, 1, failure.code, failure.message)
     batches.insert_item(tx, item)
     return True
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from trigger_lite.protocol.batches import NDJSON, BatchView, CreateBatch, CreatedBatch, TakenItems
+from trigger_lite.protocol.batches import NDJSON, BatchView, CreateBatch, CreatedBatch, ItemError, TakenItems
+from trigger_lite.protocol.tasks import QUEUE_FULL
 from trigger_lite.sdk.batch_items import Chunk, Lines
-from trigger_lite.sdk.errors import ApiError, BatchError, ConnectionFailed, TriggerLiteError
+from trigger_lite.sdk.errors import ApiError, BatchError, ConnectionFailed, QueueFull, TriggerLiteError
 from trigger_lite.sdk.handle import RunHandle
 
 if TYPE_CHECKING:
@@ -113,12 +114,18 @@ class Sent:
 
     def _note(self, chunk: Chunk, view: BatchView) -> None:
         """Take note of the run of each item, or of why it has none."""
-        refused = {error.index: ApiError(422, error.error) for error in view.processing.errors}
+        refused = {error.index: _refusal(error) for error in view.processing.errors}
         self.failed |= {chunk.start + index: error for index, error in refused.items()}
         runs, cached = iter(view.runs), set(view.cached_indexes)
         for index, item in enumerate(chunk.items):
             run_id = None if index in refused else next(runs, None)
             self.handles.append(None if run_id is None else _handle(item.task, run_id, index in cached))
+
+
+def _refusal(error: ItemError) -> ApiError:
+    """Return what triggering the item by itself would have raised."""
+    kind = QueueFull if error.error_code == QUEUE_FULL else ApiError
+    return kind(422, error.error)
 
 
 def _handle(task: Any, run_id: str, is_cached: bool) -> RunHandle[Any]:

@@ -288,6 +288,20 @@ async def test_an_item_that_is_refused_fails_alone(api: Api) -> None:
     assert "A task id has 1 to 256 characters" in errors[3]["error"]
 
 
+async def test_an_item_that_finds_its_queue_full_fails_at_once(api: Api) -> None:
+    """BA-12, Q-19: it is said to be that, and is not tried again."""
+    await api.trigger()
+    await api.services.store.write(
+        lambda tx: tx.all(Query("UPDATE queue SET max_length = 2 RETURNING id", str))
+    )
+    batch = await announce(api, 2)
+    assert (await send(api, batch, lines(an_item(0), an_item(1)))).json()["sealed"]
+    shown = await batch_of(api, batch)
+    (error,) = shown["processing"]["errors"]
+    assert (shown["status"], error["index"]) == ("PARTIAL_FAILED", 1)
+    assert error["errorCode"] == "QUEUE_SIZE_LIMIT_EXCEEDED" and "is full" in error["error"]
+
+
 async def test_a_batch_of_which_every_item_failed_is_aborted(api: Api) -> None:
     """BA-14: and has no runs."""
     batch = await announce(api, 2)

@@ -100,7 +100,7 @@ class Intake:
         if index is None:
             raise TooLarge(f"{message}, and this one does not begin with its index")
         check_index(self._batch, index)
-        await self._fail(index, ItemFailure(task_id, ErrorCode.PAYLOAD_TOO_LARGE, message))
+        await self._fail(index, ItemFailure(task_id, ErrorCode.PAYLOAD_TOO_LARGE.value, message))
 
     async def _take(self, index: int, item: NamedTrigger, *, size: int) -> None:
         check_index(self._batch, index)
@@ -171,5 +171,5 @@ def _read_item(line: bytes) -> BatchItem:
 
 def _failure(task_id: str, refusal: Refusal) -> ItemFailure:
     too_large = isinstance(refusal, TooLarge)
-    code = ErrorCode.PAYLOAD_TOO_LARGE if too_large else ErrorCode.BATCH_ITEM_COULD_NOT_TRIGGER
-    return ItemFailure(task_id, code, refusal.message)
+    plain = ErrorCode.PAYLOAD_TOO_LARGE if too_large else ErrorCode.BATCH_ITEM_COULD_NOT_TRIGGER
+    return ItemFailure(task_id, refusal.code or plain.value, refusal.message)
