@@ -7,6 +7,7 @@ import struct
 import sys
 import time
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from tests.support.edge import Edge, Reply
 from tests.support.source import ROOT
-from trigger_lite import Err, Retry, run_inline, task
+from trigger_lite import Err, Fire, Retry, run_inline, task
 from trigger_lite.sdk.registry import registry
 
 EXAMPLES = ROOT / "examples"
@@ -114,6 +115,17 @@ def test_a_folder_that_is_none_is_told(example: Any, tmp_path: Path) -> None:
     assert isinstance(run_inline(example.clean_up, tmp_path / "none"), Err)
 
 
+@of("disk_report")
+def test_the_disk_is_reported_for_the_day_where_its_readers_live(example: Any) -> None:
+    evening = datetime(2030, 1, 3, 23, 30, tzinfo=UTC)
+    fire = Fire(at=evening, upcoming=[datetime(2030, 1, 4, 6, tzinfo=UTC)], timezone="Europe/Berlin")
+    report = run_inline(example.disk_report, fire).unwrap()
+    assert (report.day, report.next_report) == ("2030-01-04", "2030-01-04")
+    assert 0 <= report.free_percent <= 100
+    schedule = example.disk_report.manifest().schedule
+    assert (schedule.cron, schedule.timezone) == ("0 7 * * mon-fri", "Europe/Berlin")
+
+
 @of("thumbnails")
 def test_a_thumbnail_is_made_of_the_picture(example: Any, tmp_path: Path) -> None:
     target = tmp_path / "small.png"
@@ -206,7 +218,7 @@ def test_what_all_examples_share_is_around_each_of_them(example: Any) -> None:
 
 @pytest.mark.parametrize(
     "example",
-    ["clean_up", "exchange_rates", "fetch", "flaky", "import_contacts", "thumbnails"],
+    ["clean_up", "disk_report", "exchange_rates", "fetch", "flaky", "import_contacts", "thumbnails"],
     indirect=True,
 )
 def test_every_example_can_be_registered(example: Any) -> None:
