@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from tests.chaos.journal import Journal, Trigger
+from tests.chaos.plan import Plan
+from tests.chaos.timetable import Timetable
 from trigger_lite import ApiError, Client, ConnectionFailed
 from trigger_lite.protocol.batches import NDJSON, CreateBatch, CreatedBatch, TakenItems
 from trigger_lite.sdk.options import RunOptions
@@ -22,14 +24,16 @@ _TOKEN_SECONDS: Final = 20
 class ChaosClient(threading.Thread):
     """One client: does one thing after the other until it is told to stop."""
 
-    def __init__(self, number: int, *, seed: int, url: str, key: str, rate: float, journal: Journal) -> None:
+    def __init__(self, number: int, plan: Plan, timetable: Timetable, journal: Journal) -> None:
         super().__init__(name=f"client {number}", daemon=True)
         self.stop = threading.Event()
-        self.chance = random.Random(f"{seed}-{number}")
-        self.client = Client(url, key, attempts=_ATTEMPTS[number % len(_ATTEMPTS)], timeout=10)
+        self.chance = random.Random(f"{plan.seed}-{number}")
+        attempts = _ATTEMPTS[number % len(_ATTEMPTS)]
+        self.client = Client(timetable.url, timetable.key, attempts=attempts, timeout=10)
         self.journal = journal
+        self.schedule_id = timetable.complete[0]
         self._number = number
-        self._rate = rate
+        self._rate = plan.rate
         self._made = 0
 
     def run(self) -> None:
@@ -170,6 +174,11 @@ def _fill(client: ChaosClient, batch_id: str, names: list[str]) -> bool:
     return client.client.request("POST", path, TakenItems, body, content_type=NDJSON[0]).sealed
 
 
+def run_now(client: ChaosClient) -> None:
+    handle = client.ask(lambda: client.client.schedules.run_now(client.schedule_id))
+    client.journal.ran_now(client.schedule_id, None if handle is None else handle.id)
+
+
 def cancel(client: ChaosClient) -> None:
     run_id = client.journal.some_run(0.8 + client.chance.random() / 5)
     if run_id is not None:
@@ -203,5 +212,5 @@ def browse(client: ChaosClient) -> None:
 _ACTS: Final[list[tuple[Callable[[ChaosClient], None], int]]] = [
     (plain, 8), (slow, 2), (keyed, 3), (delayed, 2), (urgent, 2), (in_lanes, 3), (short_lived, 1),
     (flaky, 2), (doomed, 1), (crashing, 1), (napping, 1), (asking, 2), (completing, 3), (family, 2),
-    (crowd, 1), (batch, 1), (cancel, 2), (replay, 1), (look, 3), (browse, 1),
+    (crowd, 1), (batch, 1), (run_now, 1), (cancel, 2), (replay, 1), (look, 3), (browse, 1),
 ]  # fmt: skip

@@ -41,6 +41,8 @@ class Journal:
     """Runs whose cancel was asked for: ANSWERED or UNKNOWN."""
     replays: list[tuple[str, str | None]] = field(default_factory=list)
     """The original, and the new run if an answer came."""
+    forced: list[tuple[str, str | None]] = field(default_factory=list)
+    """Schedules that were to be run at once, and the run if an answer came."""
     tokens: dict[str, set[str]] = field(default_factory=dict)
     """Tokens that were made, and what somebody wanted to complete each with."""
     seen: dict[str, str] = field(default_factory=dict)
@@ -73,6 +75,11 @@ class Journal:
         with self._lock:
             self.replays.append((original, run_id))
             self._count("replays", run_id is not None)
+
+    def ran_now(self, schedule_id: str, run_id: str | None) -> None:
+        with self._lock:
+            self.forced.append((schedule_id, run_id))
+            self._count("schedules run now", run_id is not None)
 
     def made_token(self, token: str | None) -> None:
         with self._lock:

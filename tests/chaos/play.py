@@ -14,6 +14,7 @@ from tests.chaos.journal import Journal
 from tests.chaos.plan import Plan
 from tests.chaos.records import Records
 from tests.chaos.stage import Stage, stage
+from tests.chaos.timetable import Timetable
 from tests.chaos.verdict import Evidence, collect, judge
 
 QUIET_SECONDS: Final = 120
@@ -69,25 +70,24 @@ def play(
     """Play the plan on a new installation in `folder`; the server listens on `port`."""
     journal = Journal()
     with stage(folder, port, database_url=database_url) as hit:
-        clients = _start_clients(plan, hit, journal)
+        timetable = Timetable(hit.server.url, hit.server.key())
+        timetable.begin()
+        clients = _start_clients(plan, timetable, journal)
         striker = Striker(hit, plan, lambda kills, left: tell(_progress(journal, kills, left)))
         try:
             striker.play()
         finally:
             for client in clients:
                 client.stop.set()
+        timetable.end()
         findings = _stop_clients(clients) + _until_quiet(hit) + hit.close() + striker.faults
-        evidence = collect(hit, journal)
+        evidence = collect(hit, journal, timetable)
         findings += hit.complaints() + judge(evidence)
     return _outcome(plan, evidence, striker.kills, hit.starts, findings)
 
 
-def _start_clients(plan: Plan, hit: Stage, journal: Journal) -> list[ChaosClient]:
-    url, key = hit.server.url, hit.server.key()
-    clients = [
-        ChaosClient(number, seed=plan.seed, url=url, key=key, rate=plan.rate, journal=journal)
-        for number in range(plan.clients)
-    ]
+def _start_clients(plan: Plan, timetable: Timetable, journal: Journal) -> list[ChaosClient]:
+    clients = [ChaosClient(number, plan, timetable, journal) for number in range(plan.clients)]
     for client in clients:
         client.start()
     return clients

@@ -31,6 +31,8 @@ class RunRecord(NamedTuple):
     replay_of: str | None
     parent_id: str | None
     batch_id: str | None
+    schedule_id: str | None
+    scheduled_for: int | None
     payload: str | None
     output: str | None
     error: str | None

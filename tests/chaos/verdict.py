@@ -4,12 +4,14 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
 from tests.chaos.journal import ANSWERED, Entry, Journal, Trigger, read_ledger
 from tests.chaos.records import Records, RunRecord, SnapshotRecord
 from tests.chaos.stage import Stage
+from tests.chaos.timetable import Timetable
 from trigger_lite.engine.lifecycle import TRANSITIONS
 from trigger_lite.protocol.statuses import RELEASES_IDEMPOTENCY_KEY, TERMINAL, RunStatus, api_status
 
@@ -40,6 +42,7 @@ class Evidence:
     runs: dict[str, RunRecord]
     snapshots: dict[str, list[SnapshotRecord]]
     batches: dict[str, str]
+    timetable: Timetable
     state: list[str]
     """What is amiss in the database as a whole."""
 
@@ -66,7 +69,7 @@ class Evidence:
         return counts
 
 
-def collect(stage: Stage, journal: Journal) -> Evidence:
+def collect(stage: Stage, journal: Journal, timetable: Timetable) -> Evidence:
     """Read what is left once the server has stopped."""
     with Records(stage) as records:
         return Evidence(
@@ -75,6 +78,7 @@ def collect(stage: Stage, journal: Journal) -> Evidence:
             records.runs(),
             records.snapshots(),
             records.batches(),
+            timetable,
             records.wrong_counters() + records.overdue(_LATE_SECONDS),
         )
 
@@ -89,6 +93,8 @@ def judge(evidence: Evidence) -> list[str]:
         *_keys(evidence),
         *_replays(evidence),
         *_cancels(evidence),
+        *evidence.timetable.judge(evidence.runs.values()),
+        *_forced(evidence),
         *_looks(evidence),
         *_tokens(evidence),
         *(fault for run in evidence.runs.values() for fault in _run(evidence, run)),
@@ -102,7 +108,7 @@ def _lost_or_twice(evidence: Evidence) -> Iterator[str]:
     """An answered trigger has its run; none, answered or not, has two."""
     by_name: defaultdict[str, list[RunRecord]] = defaultdict(list)
     for run in evidence.runs.values():
-        if run.replay_of is None:
+        if run.replay_of is None and run.schedule_id is None:
             by_name[_name(run)].append(run)
     names = {trigger.name for trigger in evidence.journal.triggers}
     for trigger in evidence.journal.triggers:
@@ -163,6 +169,19 @@ def _replays(evidence: Evidence) -> Iterator[str]:
     for original, count in made.items():
         if count > asked[original]:
             yield f"{original} was to be replayed {asked[original]} times and was {count} times"
+
+
+def _forced(evidence: Evidence) -> Iterator[str]:
+    """A schedule was run at once as often as somebody asked for it."""
+    made = Counter(
+        run.schedule_id for run in evidence.runs.values() if run.schedule_id and run.scheduled_for is None
+    )
+    asked = Counter(schedule_id for schedule_id, _ in evidence.journal.forced)
+    answered = {run_id for _, run_id in evidence.journal.forced if run_id is not None}
+    yield from (f"{run_id} was answered and does not exist" for run_id in answered - evidence.runs.keys())
+    for schedule_id, count in made.items():
+        if count > asked[schedule_id]:
+            yield f"{schedule_id} was to be run {asked[schedule_id]} times and was {count} times"
 
 
 def _cancels(evidence: Evidence) -> Iterator[str]:
@@ -275,20 +294,27 @@ def _outcome(evidence: Evidence, run: RunRecord) -> Iterator[str]:
         if run.output not in _expected(evidence, run):
             yield f"its output is {run.output}"
     elif run.status not in (_CANCELED, *_OWN_ENDS.get(run.task_id, ())):
-        triggers = {trigger.run_id for trigger in evidence.journal.triggers if trigger.may_expire}
-        if run.status == "EXPIRED" and run.id in triggers:
+        expiring = {trigger.name for trigger in evidence.journal.triggers if trigger.may_expire}
+        if run.status == "EXPIRED" and _name(run) in expiring:
             return
         if not any(code in (run.error or "") for code in _BY_KILLS):
             yield f"it ended {run.status}: {run.error}"
 
 
 def _expected(evidence: Evidence, run: RunRecord) -> list[str]:
-    """Return what a run may answer: its name, and what somebody completed its token with."""
-    name = _name(run)
-    token = json.loads(run.payload or "{}").get("token")
+    """Return what a run may answer: its name, its time, or what somebody completed its token with."""
+    payload = json.loads(run.payload or "{}")
+    if run.task_id == "tick":
+        fire = payload["json"]
+        return [f"{fire['scheduleId']} {_unix_ms(fire['timestamp'])}"]
+    name, token = _name(run), payload.get("token")
     if token is None:
         return [name]
     return [f"{name} {data}" for data in ("nobody", *evidence.journal.tokens[token])]
+
+
+def _unix_ms(moment: str) -> int:
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def _name(run: RunRecord) -> str:

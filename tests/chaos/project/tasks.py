@@ -3,7 +3,7 @@
 import os
 import time
 
-from trigger_lite import Ctx, Ok, Queue, Retry, task, wait
+from trigger_lite import Ctx, Fire, Ok, Queue, Retry, schedules, task, wait
 
 PATIENT = Retry(8, min=0.1, max=1)
 NARROW = Queue("narrow", concurrency=2)
@@ -98,3 +98,9 @@ def crowd(name: str, count: int, ms: int, ctx: Ctx) -> str:
     if answers != names:
         raise AssertionError(f"{names} answered {answers}")
     return name
+
+
+@schedules.task(retry=PATIENT)
+def tick(fire: Fire, ctx: Ctx) -> str:
+    sign(ctx)
+    return f"{fire.schedule_id} {round(fire.at.timestamp() * 1000)}"
