@@ -25,7 +25,7 @@ from trigger_lite.protocol.manifest import QueueManifest, RegisteredWorker, Task
 from trigger_lite.protocol.run_errors import BuiltInError, ErrorCode, InternalError, RunError
 from trigger_lite.protocol.tasks import TriggerOptions, TriggerTask
 from trigger_lite.protocol.times import iso
-from trigger_lite.protocol.waitpoints import CreateToken, WaitFor
+from trigger_lite.protocol.waitpoints import CompletedWaitpoint, CreateToken, WaitFor
 from trigger_lite.protocol.worker import Moved
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.runs import RunRow
@@ -190,7 +190,11 @@ def complete_with(engine: Harness, token: WaitpointRow, output: str | None = '{"
 
 
 def told(engine: Harness, run: RunRow, *, worker: str = WORKER) -> Moved:
-    """What the worker of a run that waits or waited is told."""
-    step = engine.do(read_wait_state, run.environment_id, worker, run.id)
-    assert step is not None
-    return step
+    """What the worker of a run that waits or waited is told, put together from all its messages."""
+    waited: list[CompletedWaitpoint] = []
+    while True:
+        step = engine.do(read_wait_state, run.environment_id, worker, run.id, len(waited))
+        assert step is not None
+        waited += step.waitpoints
+        if not step.more:
+            return msgspec.structs.replace(step, waitpoints=waited)

@@ -1,5 +1,7 @@
 """From a request to a run in its queue (engine-behaviours 2)."""
 
+from typing import Final
+
 import msgspec
 import orjson
 
@@ -18,7 +20,26 @@ from trigger_lite.store.runs import RunData, RunRow
 from trigger_lite.store.transaction import Tx
 from trigger_lite.store.versions import TaskRow
 
-DEV_TTL_SECONDS = 600
+# What a run has just as its request says.
+_AS_ASKED: Final = (
+    "task_id",
+    "concurrency_key",
+    "priority_ms",
+    "delay_until",
+    "machine",
+    "max_attempts",
+    "max_duration",
+    "idempotency_key",
+    "idempotency_options",
+    "batch_id",
+    "batch_index",
+    "replay_of",
+    "schedule_id",
+    "schedule_instance_id",
+    "scheduled_for",
+    "source",
+)
+DEV_TTL_SECONDS: Final = 600
 """What an unstarted run of a dev environment may wait when nobody said (TR-11)."""
 
 
@@ -244,36 +265,21 @@ def _blank(
     return RunRow(
         id=tx.new_id("run"),
         environment_id=environment.id,
-        task_id=request.task_id,
+        **{name: getattr(request, name) for name in _AS_ASKED},
         queue_id=queue.id,
         queue_name=queue.name,
-        concurrency_key=request.concurrency_key,
         score=queue_time - request.priority_ms,
         queue_time=queue_time,
-        priority_ms=request.priority_ms,
-        delay_until=request.delay_until,
         version_id=version_id,
         is_pinned=int(request.version is not None),
-        machine=request.machine,
-        max_attempts=request.max_attempts,
-        max_duration=request.max_duration,
-        idempotency_key=request.idempotency_key,
         idempotency_expires_at=_key_expiry(request, tx.now),
-        idempotency_options=request.idempotency_options,
         parent_id=parent.id if parent else None,
         root_id=(parent.root_id or parent.id) if parent else None,
         depth=parent.depth + 1 if parent else 0,
         resume_parent=int(parent is not None and request.resume_parent),
-        batch_id=request.batch_id,
-        batch_index=request.batch_index,
         is_awaited=int(request.batch_id is not None),
         debounce_key=request.debounce.key if request.debounce else None,
         debounce_until=debounce.latest_start(request, tx.now),
-        replay_of=request.replay_of,
-        schedule_id=request.schedule_id,
-        schedule_instance_id=request.schedule_instance_id,
-        scheduled_for=request.scheduled_for,
-        source=request.source,
         annotations=inherited_annotations(parent),
         is_test=int(request.is_test),
         tags=orjson.dumps(request.tags).decode(),

@@ -47,17 +47,7 @@ _reschedule_decoder: Final = msgspec.json.Decoder(RescheduleRun)
 async def retrieve_run(request: Request) -> Response:
     services = services_of(request)
     environment = environment_of(request, services.keys)
-    run_id, connected = request.path_params["run_id"], services.dispatcher.connected(environment.id)
-
-    def read(tx: Reader) -> tuple[RunView, WaitingFor | None]:
-        view = read_run(tx, environment.id, run_id)
-        if view is None:
-            raise RunNotFound
-        return view, read_waiting(tx, view.run, connected)
-
-    view, waiting = await services.store.read(read)
-    detail = run_detail(view, environment, legacy=_is_legacy(request))
-    return reply(msgspec.structs.replace(detail, waiting_for=waiting))
+    return await _detail(request, services, environment, request.path_params["run_id"])
 
 
 async def list_runs(request: Request) -> Response:
@@ -104,8 +94,7 @@ async def reschedule_run(request: Request) -> Response:
     body = await read_message(request, _reschedule_decoder, limit=MAX_BODY)
     until = check_delay(body.delay, time.time_ns() // 1_000_000)
     run = await services.store.write(reschedule, environment.id, request.path_params["run_id"], until)
-    view = await _view(services, environment, run.id)
-    return reply(run_detail(view, environment, legacy=_is_legacy(request)))
+    return await _detail(request, services, environment, run.id)
 
 
 async def result(request: Request) -> Response:
@@ -153,6 +142,21 @@ async def run_logs(request: Request) -> Response:
             if lines or over or not await interest.changed(deadline - time.monotonic()):
                 last = lines[-1]["seq"] if lines else after
                 return reply_json({"lines": lines, "next": last, "finished": over})
+
+
+async def _detail(request: Request, services: Services, environment: EnvironmentRow, run_id: str) -> Response:
+    """Answer with a run whole, and with what it waits for. Raises RunNotFound."""
+    connected = services.dispatcher.connected(environment.id)
+
+    def read(tx: Reader) -> tuple[RunView, WaitingFor | None]:
+        view = read_run(tx, environment.id, run_id)
+        if view is None:
+            raise RunNotFound
+        return view, read_waiting(tx, view.run, connected)
+
+    view, waiting = await services.store.read(read)
+    detail = run_detail(view, environment, legacy=_is_legacy(request))
+    return reply(msgspec.structs.replace(detail, waiting_for=waiting))
 
 
 async def _view(services: Services, environment: EnvironmentRow, run_id: str) -> RunView:
