@@ -2,6 +2,7 @@ import "./triggering.mjs";
 import "./reading.mjs";
 import "./refusals.mjs";
 import "./schedules.mjs";
+import "./batches.mjs";
 import { runChecks } from "./harness.mjs";
 
 await runChecks();
