@@ -40,6 +40,7 @@ from trigger_lite.engine.batches import abort_batch, create_batch, seal
 from trigger_lite.engine.delays import enqueue_delayed
 from trigger_lite.engine.deliveries import hand_back, time_out
 from trigger_lite.engine.expiry import expire_lapsed
+from trigger_lite.engine.queue_limits import Override, QueueRef, override_limit, reset_limit
 from trigger_lite.engine.queues import (
     Offer,
     claim_runs,
@@ -61,6 +62,8 @@ from trigger_lite.store.runs import RunRow
 from trigger_lite.store.waitpoints import WaitpointRow
 
 STEPS_OF_AN_EXAMPLE: Final = 100
+RATED: Final = {"rate": {"count": 5, "periodMs": 3_000, "burst": 3}}
+KEYS_RATED: Final = {"keyRate": {"count": 2, "periodMs": 2_000, "burst": 2}}
 TASKS: Final = ("resize", "mail", "unknown")
 CONTINUED: Final = (X.EXECUTING, X.QUEUED_EXECUTING)
 _which = st.integers(0, 10_000)
@@ -84,7 +87,7 @@ class Model(RuleBasedStateMachine):
         self.waits_for: dict[str, set[str]] = {}
         self.keys: dict[tuple[str, str], str] = {}
         self.refused = 0
-        self.new_version(limits=[2, 1], count=2, now=True)
+        self.new_version(limits=[2, 1], count=2, now=True, more={})
         for _ in range(3):
             self.work(count=2)
 
@@ -113,15 +116,16 @@ class Model(RuleBasedStateMachine):
         limits=st.lists(st.sampled_from([0, 1, 2, 9]), min_size=2, max_size=2),
         count=st.integers(1, 2),
         now=_seldom,
+        more=st.sampled_from([{}, {}, RATED, KEYS_RATED, {**RATED, **KEYS_RATED}]),
     )
-    def new_version(self, limits: list[int], count: int, now: bool) -> None:
+    def new_version(self, limits: list[int], count: int, now: bool, more: dict[str, Any]) -> None:
         if not now:
             return
         tasks = [
-            a_task(task, queue={"concurrencyLimit": limit})
+            a_task(task, queue={"concurrencyLimit": limit, **more})
             for task, limit in zip(TASKS[:count], limits, strict=False)
         ]
-        version = a_version(self.engine, *tasks, content=f"{limits}{count}{len(self.seqs)}")
+        version = a_version(self.engine, *tasks, content=f"{limits}{count}{more}{len(self.seqs)}")
         self.versions = [*(v for v in self.versions[-2:] if v != version.id), version.id]
 
     @rule(
@@ -196,6 +200,14 @@ class Model(RuleBasedStateMachine):
     @rule(limit=st.sampled_from([1, 3, 6, 10, 10]))
     def change_limit(self, limit: int) -> None:
         self.engine.do(set_environment_limit, self.engine.prod.id, limit)
+
+    @rule(override=st.sampled_from([Override(limit=2), Override(percent=50), Override(limit=99), None]))
+    def override_limit(self, override: Override | None) -> None:
+        queue = QueueRef("task", "resize")
+        if override is None:
+            self.try_(reset_limit, self.engine.prod.id, queue)
+        else:
+            self.try_(override_limit, self.engine.prod.id, queue, override)
 
     # ---- waits --------------------------------------------------------------------------------------
 
@@ -427,15 +439,17 @@ class Model(RuleBasedStateMachine):
             if run.queued:
                 waiting[run.lane_id].append(run.score)
         lanes = self.engine.ask(
-            "SELECT id, lane_key, held, head_score, capacity, paused, blocked, waiting FROM lane"
+            """SELECT id, lane_key, held, head_score, capacity, paused, blocked, waiting, rate_at, not_before
+                 FROM lane"""
         )
         assert {*held, *waiting} <= {lane[0] for lane in lanes}
-        for lane_id, key, lane_held, head, capacity, paused, blocked, in_line in lanes:
+        for lane_id, key, lane_held, head, capacity, paused, blocked, in_line, rate_at, until in lanes:
             assert lane_held == held[lane_id]
             assert head == min(waiting[lane_id], default=None)
             assert in_line == len(waiting[lane_id])
-            assert blocked == int(bool(paused) or lane_held >= capacity)
-            assert key == "" or lane_held or head is not None
+            assert blocked == int(bool(paused) or lane_held >= capacity or until > 0)
+            assert key == "" or lane_held or head is not None or rate_at, "an empty lane goes"
+            assert head is not None or not rate_at or until, "its bucket is forgotten when it is full"
             assert lane_held <= max(capacity, self.held.get(lane_id, 0)), "a limit holds for what starts"
         load = self.engine.load()
         assert load.held == held.total()

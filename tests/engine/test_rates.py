@@ -104,6 +104,19 @@ def test_a_queue_without_tokens_holds_up_no_other(engine: Harness) -> None:
     assert engine.run(mails[3]).status == "DEQUEUED"
 
 
+def test_queues_with_rates_are_served_by_their_oldest_head(engine: Harness) -> None:
+    """Q-03: among each other and with those that have none, however few are asked for at once."""
+    rate = _rate(10, 1_000, burst=10)
+    names = ("a", "b", "c", "free")
+    a_version(engine, *(a_task(name, queue={} if name == "free" else {"rate": rate}) for name in names))
+    made = []
+    for name in ("c", "free", "a", "b", "free", "a", "c", "b"):
+        made.append(a_run(engine, name))
+        engine.pass_time(0.001)
+    started = [run.id for count in (1, 3, 2, 2) for run in claim(engine, count)]
+    assert started == [run.id for run in made]
+
+
 def test_a_limit_and_a_rate_hold_both(engine: Harness) -> None:
     """Q-10: tokens that no slot was free for are there when one is."""
     _rated(engine, concurrencyLimit=1, rate=_rate(2, 1_000, burst=2))

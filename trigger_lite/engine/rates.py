@@ -140,17 +140,25 @@ class Meters:
         self._meters = {row.queue_id: _Meter(row, tx.now) for row in rows}
 
     def due_lanes(self, count: int, *, passed_over: int) -> list[LaneRow]:
-        """List lanes that may start a run now: of each queue at most `count`, and no more than it has tokens.
+        """List the first `count` lanes that may start a run now, of each queue no more than it has tokens.
 
-        That many may be among them that were passed over before.
+        `passed_over` of them may be looked at in vain.
         """
         lanes: list[LaneRow] = []
-        for meter in self._meters.values():
-            head = meter.row.head_score
-            if head is not None and head <= self._tx.now and meter.tokens > 0:
-                most = min(count, meter.tokens + passed_over)
-                lanes += rates.list_rated_lanes(self._tx, meter.row.queue_id, count=most)
+        ready = [
+            (meter.row.head_score or 0, meter) for meter in self._meters.values() if self._is_ready(meter)
+        ]
+        for head, meter in sorted(ready, key=lambda pair: pair[0]):
+            if len(lanes) >= count and (lanes[count - 1].head_score or 0) <= head:
+                break  # what other queues have stands behind these
+            most = min(count, meter.tokens + passed_over)
+            lanes += rates.list_rated_lanes(self._tx, meter.row.queue_id, count=most)
+            lanes.sort(key=lambda lane: lane.head_score or 0)
         return lanes
+
+    def _is_ready(self, meter: _Meter) -> bool:
+        head = meter.row.head_score
+        return head is not None and head <= self._tx.now and meter.tokens > 0
 
     def allowed(self, lane: LaneRow) -> int:
         """How many runs of a lane its queue's rate and its key's let start now."""
