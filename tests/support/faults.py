@@ -23,27 +23,32 @@ SECONDS: Final = 30.0
 _NAMESPACE: Final = ("unshare", "--mount", "--map-root-user")
 
 
-def on_small_disk(start_command: StartCommand, folder: Path, port: int, *, megabytes: int) -> RealServer:
-    """Return a server whose data is on a disk of its own, of this size. Skips where that is not allowed."""
+def on_a_small_disk(command: str, mount_point: Path, *, megabytes: int, **environment: str) -> Process:
+    """Start a shell command that alone sees a disk of this size at `mount_point`; its folder is above that.
+
+    Skips where that is not allowed.
+    """
     probe = subprocess.run([*_NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
     if probe.returncode != 0:
         pytest.skip("this machine lets no one mount a disk of his own: user namespaces are switched off")
-    data = folder / "data"
-    data.mkdir()
-    started: list[Process] = []
+    mount_point.mkdir()
+    mount = f"mount -t tmpfs -o size={megabytes}m,mode=0700 none {shlex.quote(str(mount_point))}"
+    whole = [*_NAMESPACE, "sh", "-c", f"{mount} && {command}"]
+    return Process(whole, directory=mount_point.parent, environment=environment)
+
+
+def on_small_disk(start_command: StartCommand, folder: Path, port: int, *, megabytes: int) -> RealServer:
+    """Return a server that has its data on a disk of its own, of this size, and is started."""
 
     def start(*arguments: str | Path, directory: Path = folder, **environment: str) -> Process:
         if arguments[0] != "serve":
             return start_command(*arguments, directory=directory, **environment)
         serve = shlex.join([*trigger_lite_command(), *(str(argument) for argument in arguments)])
-        mount = f"mount -t tmpfs -o size={megabytes}m,mode=0700 none {shlex.quote(str(data))}"
-        command = [*_NAMESPACE, "sh", "-c", f"{mount} && exec {serve}"]
-        started.append(Process(command, directory=directory, environment=environment))
-        return started[-1]
+        return on_a_small_disk(f"exec {serve}", folder / "data", megabytes=megabytes, **environment)
 
     server = RealServer(start, folder, port)
     server.start()
-    server.data = Path(f"/proc/{server.process.pid}/root{data}")
+    server.data = Path(f"/proc/{server.process.pid}/root{server.data}")
     return server
 
 

@@ -26,6 +26,7 @@ _MODULES: Final = {
     "logs": "logs",
     "keys": "keys",
     "sign-in": "sign_in",
+    "doctor": "doctor",
     "version": "version",
 }
 _PROGRAM: Final = "trigger-lite"

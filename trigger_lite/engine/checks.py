@@ -26,7 +26,7 @@ Repair = Callable[[Tx, Sequence[str]], None]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that must hold. `wrong` says what was found, after a number; `repaired`, what is done then.
+    """One thing that must hold. `wrong` says what was found, after a number; `remedy`, what is done then.
 
     `is_at_boot`: looked at, and put right, whenever a server starts. `needs_server`: says something only
     while one runs.
@@ -36,7 +36,7 @@ class Check(msgspec.Struct, frozen=True):
     wrong: str
     query: Query[str]
     repair: Repair | None = None
-    repaired: str = ""
+    remedy: str = ""
     is_at_boot: bool = False
     needs_server: bool = False
 
@@ -119,6 +119,15 @@ def _plan(tx: Tx, _instance_ids: Sequence[str]) -> None:
     after: str | None = ""
     while after is not None:
         after = repair_plans(tx, after, CHUNK).last
+
+
+_REPORT: Final = "keep a copy of the data folder and report it"
+_RESTART: Final = "look at the server's log; a restart makes it look anew"
+
+
+def _late(name: str, wrong: str, query: Query[str]) -> Check:
+    """What a server should have done by now."""
+    return Check(name, wrong, query, remedy=_RESTART, needs_server=True)
 
 
 # ---- the table --------------------------------------------------------------------------------------
@@ -227,12 +236,12 @@ CHECKS: Final = (
         _tell_of_runs,
         "note that they are over",
     ),
-    Check("marks of runs", "runs have marks that do not fit their state", audit.RUN_MARKS),
-    Check("idempotency keys", "keys have more than one run", audit.DUPLICATE_KEYS),
-    Check("delays", "delayed runs should have been queued", audit.LATE_DELAYS, needs_server=True),
-    Check("TTLs", "waiting runs should have expired", audit.LATE_EXPIRIES, needs_server=True),
-    Check("dates and tokens", "waits should have ended", audit.LATE_WAITS, needs_server=True),
-    Check("schedules", "schedules should have run", audit.LATE_SCHEDULES, needs_server=True),
-    Check("silent workers", "runs were left by their workers", audit.FORGOTTEN, needs_server=True),
+    Check("marks of runs", "runs have marks that do not fit their state", audit.RUN_MARKS, remedy=_REPORT),
+    Check("idempotency keys", "keys have more than one run", audit.DUPLICATE_KEYS, remedy=_REPORT),
+    _late("delays", "delayed runs should have been queued", audit.LATE_DELAYS),
+    _late("TTLs", "waiting runs should have expired", audit.LATE_EXPIRIES),
+    _late("dates and tokens", "waits should have ended", audit.LATE_WAITS),
+    _late("schedules", "schedules should have run", audit.LATE_SCHEDULES),
+    _late("silent workers", "runs were left by their workers", audit.FORGOTTEN),
 )
 AT_BOOT: Final = tuple(check for check in CHECKS if check.is_at_boot)

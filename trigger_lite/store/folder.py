@@ -90,6 +90,25 @@ class DataFolder:
             os.close(self._lock)
             self._lock = None
 
+    def server(self) -> str | None:
+        """Name the server that has the folder now, without taking it; None when there is none."""
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+        finally:
+            os.close(descriptor)
+        return None
+
+    def open_to_others(self) -> list[Path]:
+        """List the folder and the files of the installation that others than their owner may use."""
+        paths = [self.path, *sorted(path for path in self.path.iterdir() if path.is_file())]
+        return [path for path in paths if path.stat().st_mode & 0o077]
+
     def secret(self) -> bytes:
         """Return the installation's secret, made on the first start and readable by its owner only.
 
@@ -113,6 +132,11 @@ class DataFolder:
     def write_connection(self, url: str, keys: dict[str, str]) -> None:
         """Leave address and keys for clients on this machine, readable by the owner only."""
         write_private(self.connection_file, json.dumps({"url": url, "keys": keys}, indent=2) + "\n")
+
+
+def make_private(path: Path) -> None:
+    """Let only its owner use a folder or a file."""
+    path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from tests.support.faults import (
     full_disk,
     is_ready,
     locked_database,
+    on_a_small_disk,
     on_small_disk,
     reading_database,
     stopped_database,
@@ -105,6 +106,12 @@ class Held:
         assert "Traceback" not in self.server.process.output
 
 
+def assert_sound(start_command: StartCommand, server: RealServer) -> None:
+    """`doctor` finds nothing on a server that went through this."""
+    doctor = start_command("doctor", "--data", server.data)
+    assert doctor.wait_for_exit() == 0, doctor.output
+
+
 # ---- changes are refused --------------------------------------------------------------------------------
 
 
@@ -142,10 +149,22 @@ def test_a_disk_that_is_full(
         server.process.end_everything()
 
 
-def test_a_disk_that_takes_no_writes(server: RealServer, jobs: Path, let_go: LetGo) -> None:
+def test_a_disk_with_little_room_is_found_by_the_doctor(server: RealServer) -> None:
+    server.start()
+    server.process.stop()
+    doctor = "cp -a data/. small && exec {} doctor --data small".format(*trigger_lite_command())
+    with on_a_small_disk(doctor, server.folder / "small", megabytes=32) as process:
+        assert process.wait_for_exit() == 1
+        assert [line.split()[:2] for line in process.lines if line.startswith("✗")] == [["✗", "disk"]]
+
+
+def test_a_disk_that_takes_no_writes(
+    server: RealServer, jobs: Path, let_go: LetGo, start_command: StartCommand
+) -> None:
     """As one that the system made read-only after an error."""
     server.start()
     _endure(Held(server, jobs), unwritable_files, let_go)
+    assert_sound(start_command, server)
 
 
 @pytest.mark.postgres
@@ -184,7 +203,7 @@ def _endure_stall(held: Held, fault: Fault, let_go: LetGo) -> None:
         assert held.trigger(client) == 200
         with fault(held.server):
             waiting = [threads.submit(held.trigger, client, number) for number in range(1, 5)]
-            held.server.process.wait_for_line("has taken no change for|did not take")
+            held.server.process.wait_for_line("the state database (has taken no change|did not take)")
             assert held.trigger(client) == 503
             not_ready = client.get("/readyz")
             assert not_ready.status_code == 503 and "database" in not_ready.json()["reason"].lower()
@@ -201,10 +220,13 @@ def _endure_stall(held: Held, fault: Fault, let_go: LetGo) -> None:
     held.assert_nothing_lost()
 
 
-def test_a_database_that_is_locked(server: RealServer, jobs: Path, let_go: LetGo) -> None:
+def test_a_database_that_is_locked(
+    server: RealServer, jobs: Path, let_go: LetGo, start_command: StartCommand
+) -> None:
     server.environment.update(_SCALED)
     server.start()
     _endure_stall(Held(server, jobs), locked_database, let_go)
+    assert_sound(start_command, server)
 
 
 @pytest.mark.postgres
