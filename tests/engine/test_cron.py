@@ -1,6 +1,9 @@
 """Times of cron expressions, checked against cronsim, which shares no code with APScheduler."""
 
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -109,6 +112,15 @@ def test_every_listed_zone_can_be_used() -> None:
     assert not {"localtime", "Factory", "posixrules"} & set(zone_names())
     for name in zone_names():
         find_zone(name)
+
+
+def test_zones_are_known_where_the_machine_has_none() -> None:
+    """SC-02: on Alpine and slim images the package has them."""
+    times = "occurrences('0 5 * * *', 'Asia/Tokyo')"
+    code = f"from trigger_lite.engine.cron import occurrences; print({times}.next(0))"
+    environment = {**os.environ, "PYTHONTZPATH": ""}
+    asked = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert asked.stdout.strip() == str(20 * 3_600_000), asked.stderr
 
 
 # ---- clocks that change --------------------------------------------------------------------------------
