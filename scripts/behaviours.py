@@ -1,4 +1,7 @@
-"""The table of what is promised, by number, and the tests that say so: drawn from the tests' docstrings."""
+"""The table of what is promised, by number, and the tests that say so: drawn from the tests' docstrings.
+
+What is left out on purpose stands in ARCHITECTURE.md, with a reason.
+"""
 
 import ast
 import re
@@ -27,39 +30,43 @@ SECTIONS: Final[Mapping[str, tuple[str, int]]] = {
     "LK": ("Races", 10),
     "MC": ("Machines and limits", 5),
 }
+_LEFT_OUT: Final = re.compile(r"^\| ((?:[A-Z]{1,2}-\d\d(?:…\d\d)?(?:, )?)+) \| (.+) \|$", re.MULTILINE)
 
 
 def behaviours() -> str:
     """Return a table for each section: a behaviour's number and the tests that name it."""
-    named = _tests_by_number()
-    return "\n\n".join(_section(code, named) for code in SECTIONS)
+    named, left_out = links_by_number(), numbers_left_out()
+    return "\n\n".join(_section(code, named, left_out) for code in SECTIONS)
 
 
-def _section(code: str, tests: Mapping[str, list[str]]) -> str:
+def _section(code: str, tests: Mapping[str, list[str]], left_out: Mapping[str, str]) -> str:
     title, count = SECTIONS[code]
-    numbers = [f"{code}-{number:02d}" for number in range(1, count + 1)]
-    rows = [f"| {number} | {'<br>'.join(tests[number])} |" for number in numbers if number in tests]
-    later = [number for number in range(1, count + 1) if f"{code}-{number:02d}" not in tests]
-    parts = [f"## {title} ({code})"]
-    if rows:
-        parts.append("\n".join(["| Number | Tested as |", "|---|---|", *rows]))
-    if later:
-        parts.append(f"Later: {', '.join(_ranges(code, later))}.")
-    return "\n\n".join(parts)
+    rows = []
+    for number in (f"{code}-{n:02d}" for n in range(1, count + 1)):
+        said = [*tests.get(number, []), *([f"left out: {left_out[number]}"] if number in left_out else [])]
+        rows.append(f"| {number} | {'<br>'.join(said)} |")
+    return "\n".join([f"## {title} ({code})", "", "| Number | Tested as |", "|---|---|", *rows])
 
 
-def _ranges(code: str, numbers: list[int]) -> list[str]:
-    """Write numbers that follow each other as `Q-01…03`."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][-1] + 1:
-            ranges[-1].append(number)
-        else:
-            ranges.append([number])
-    return [f"{code}-{r[0]:02d}" + (f"…{r[-1]:02d}" if len(r) > 1 else "") for r in ranges]
+def all_numbers() -> list[str]:
+    """Every number of the specification."""
+    return [f"{code}-{n:02d}" for code, (_, count) in SECTIONS.items() for n in range(1, count + 1)]
 
 
-def _tests_by_number() -> Mapping[str, list[str]]:
+def numbers_left_out() -> Mapping[str, str]:
+    """Return the numbers that ARCHITECTURE.md lists as out of scope, each with its reason."""
+    found = {}
+    for numbers, reason in _LEFT_OUT.findall((ROOT / "ARCHITECTURE.md").read_text()):
+        for part in numbers.split(", "):
+            code, _, span = part.partition("-")
+            first, _, last = span.partition("…")
+            for number in range(int(first), int(last or first) + 1):
+                found[f"{code}-{number:02d}"] = reason
+    return found
+
+
+def links_by_number() -> Mapping[str, list[str]]:
+    """Return links to the tests that name each number."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path in files_of_tests():
         for name, docstring in documented_tests(path):
