@@ -16,6 +16,7 @@ from bench.latency import measure_latency
 from bench.load import load_tool
 from bench.machine import describe_machine
 from bench.printing import table
+from bench.retention import measure_retention
 from bench.runs import measure_runs
 from bench.sizes import FULL, SMALL, Sizes
 from bench.standing import measure_standing
@@ -32,6 +33,7 @@ PARTS: Final[dict[str, Measure]] = {
     "latency": measure_latency,
     "runs": measure_runs,
     "growth": lambda sizes, folder, _: measure_growth(sizes, folder) + measure_standing(sizes, folder),
+    "retention": lambda sizes, folder, _: measure_retention(sizes, folder),
 }
 
 

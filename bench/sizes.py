@@ -28,6 +28,7 @@ class Sizes:
     schedules: int
     open_tokens: int
     standing_seconds: float
+    retained_runs: int
 
 
 FULL: Final = Sizes(
@@ -48,6 +49,7 @@ FULL: Final = Sizes(
     schedules=10_000,
     open_tokens=10_000,
     standing_seconds=20,
+    retained_runs=100_000,
 )
 SMALL: Final = Sizes(
     rounds=1,
@@ -67,4 +69,5 @@ SMALL: Final = Sizes(
     schedules=20,
     open_tokens=20,
     standing_seconds=0.2,
+    retained_runs=300,
 )

@@ -45,6 +45,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "growth.trigger.ratio": _at_most(1.2),
     "growth.claim_and_release.ratio": _at_most(1.2),
     "growth.complete.ratio": _at_most(1.2),
+    "retention.hold": _at_most(20),
     "standing.memory": _at_most(50),
     "standing.idle": _at_most(0.2),
 }
