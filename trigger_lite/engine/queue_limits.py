@@ -80,8 +80,7 @@ def refuse_if_full(tx: Tx, environment: EnvironmentRow, queue: QueueRow) -> None
 
     Raises QueueFull.
     """
-    code = queue.code.max_length
-    most = environment.max_queue_length if code is None else code
+    most = environment.max_queue_length if queue.max_length is None else queue.max_length
     if most is not None and queues.count_waiting(tx, queue.id, most=most) >= most:
         raise QueueFull(queue.name, most)
 
@@ -102,7 +101,7 @@ def register_queue(tx: Tx, environment_id: str, *, name: str, kind: str, code: C
         rate_rows.bound_rate_at(tx, queue.id, rates.empty_bucket_full_at(rates.rate_of(code), tx.now))
         fullest = rates.empty_bucket_full_at(rates.key_rate_of(code), tx.now)
         rate_rows.refresh_rates(tx, queue.id, is_rated=code.is_rated, fullest=fullest)
-    _changed(tx, queue._replace(code=code))
+    _changed(tx, queue._replace(**code._asdict()))
 
 
 # ---- overrides ----------------------------------------------------------------------------------------

@@ -82,8 +82,8 @@ def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
         has_more = round_.has_removed or bool(round_.claims)
     if round_.claims:
         environments.change_held(tx, environment_id, len(round_.claims))
-    looks = (queues.find_next_due(tx, environment_id), meters.close())
-    return Claims(round_.claims, min((at for at in looks if at is not None), default=None), has_more)
+    due, token = queues.find_next_due(tx, environment_id), meters.close()
+    return Claims(round_.claims, due if token is None else min(token, due or token), has_more)
 
 
 class _Round:

@@ -144,6 +144,8 @@ class Meters:
 
         `passed_over` of them may be looked at in vain.
         """
+        if not self._meters:
+            return []
         lanes: list[LaneRow] = []
         ready = [
             (meter.row.head_score or 0, meter) for meter in self._meters.values() if self._is_ready(meter)
@@ -188,10 +190,12 @@ class Meters:
 
     def close(self) -> int | None:
         """Keep what is left in the buckets; return when time lets the next run start (Unix ms), if known."""
+        if not self._meters:
+            return None
         for meter in self._meters.values():
             if meter.is_spent and meter.bucket is not None:
                 rates.update_rate_at(self._tx, meter.row.queue_id, meter.bucket.full_at)
-        rows = rates.list_meters(self._tx, self._environment_id) if self._meters else []
+        rows = rates.list_meters(self._tx, self._environment_id)
         return min((at for row in rows for at in _next_looks(row, self._tx.now)), default=None)
 
 

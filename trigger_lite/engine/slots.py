@@ -20,7 +20,7 @@ def capacity(tx: Reader, queue: QueueRow) -> int:
 def join(tx: Tx, queue: QueueRow, *, concurrency_key: str | None, score: int) -> str:
     """Put a run of this order key in line; returns its lane, which is made when missing."""
     key = lane_key(concurrency_key)
-    join_lane = queues.join_lane if queue.code.key_rate_count is None else rates.join_rated_lane
+    join_lane = queues.join_lane if queue.key_rate_count is None else rates.join_rated_lane
     lane_id = join_lane(tx, queue.id, lane_key=key, score=score)
     if lane_id is not None:
         return lane_id

@@ -6,7 +6,7 @@ from sqlalchemy import or_, select
 
 from trigger_lite.store import schema
 from trigger_lite.store.query import Query
-from trigger_lite.store.queues import QUEUE_COLUMNS, QueueRow, queue_row
+from trigger_lite.store.queues import QUEUE_COLUMNS, QueueRow
 from trigger_lite.store.transaction import Reader
 
 
@@ -31,7 +31,7 @@ class LaneLoad(NamedTuple):
 
 
 def _load(*columns: Any) -> QueueLoad:
-    return QueueLoad(queue_row(*columns[:-3]), *columns[-3:])
+    return QueueLoad(QueueRow(*columns[:-3]), *columns[-3:])
 
 
 _LOADS = f"""SELECT {QUEUE_COLUMNS},

@@ -1,7 +1,7 @@
 """Queues and their lanes. A lane is the waiting line of one concurrency key of one queue."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from trigger_lite.store.query import Query, Statement
 from trigger_lite.store.transaction import Reader, Tx
@@ -40,12 +40,24 @@ class QueueRow(NamedTuple):
     overridden_at: int | None = None
     overridden_by: str | None = None
     override_ends_at: int | None = None
-    code: CodeLimits = NO_LIMITS
+    concurrency_limit: int | None = None
+    max_length: int | None = None
+    rate_count: int | None = None
+    rate_period_ms: int | None = None
+    rate_burst: int | None = None
+    key_rate_count: int | None = None
+    key_rate_period_ms: int | None = None
+    key_rate_burst: int | None = None
+
+    @property
+    def code(self) -> CodeLimits:
+        """What the code says: the last columns."""
+        return CodeLimits._make(self[-len(CodeLimits._fields) :])
 
     @property
     def limit(self) -> int | None:
         """The limit in force, before the environment's."""
-        return self.code.concurrency_limit if self.overridden_at is None else self.limit_override
+        return self.concurrency_limit if self.overridden_at is None else self.limit_override
 
 
 class LaneRow(NamedTuple):
@@ -59,17 +71,12 @@ class LaneRow(NamedTuple):
     rate_at: int
 
 
-def queue_row(*columns: Any) -> QueueRow:
-    own = len(QueueRow._fields) - 1
-    return QueueRow._make((*columns[:own], CodeLimits._make(columns[own:])))
-
-
-QUEUE_COLUMNS: Final = ", ".join(QueueRow._fields[:-1] + CodeLimits._fields)
+QUEUE_COLUMNS: Final = ", ".join(QueueRow._fields)
 _QUEUE = f"SELECT {QUEUE_COLUMNS} FROM queue"
-_FIND = Query(_QUEUE + " WHERE environment_id = :environment_id AND name = :name", queue_row)
-_GET = Query(_QUEUE + " WHERE id = :id", queue_row)
-_FIND_IN = Query(_QUEUE + " WHERE id = :id AND environment_id = :environment_id", queue_row)
-_LIST = Query(_QUEUE + " WHERE environment_id = :environment_id ORDER BY name", queue_row)
+_FIND = Query(_QUEUE + " WHERE environment_id = :environment_id AND name = :name", QueueRow)
+_GET = Query(_QUEUE + " WHERE id = :id", QueueRow)
+_FIND_IN = Query(_QUEUE + " WHERE id = :id AND environment_id = :environment_id", QueueRow)
+_LIST = Query(_QUEUE + " WHERE environment_id = :environment_id ORDER BY name", QueueRow)
 _INSERT = Statement(
     f"""INSERT INTO queue (id, environment_id, name, kind, created_at, {", ".join(CodeLimits._fields)})
         VALUES (:id, :environment_id, :name, :kind, :now, :{", :".join(CodeLimits._fields)})"""
@@ -86,7 +93,7 @@ _ENDED_OVERRIDES = Query(
     _QUEUE
     + """ WHERE override_ends_at IS NOT NULL AND override_ends_at <= :now
           ORDER BY override_ends_at LIMIT :count""",
-    queue_row,
+    QueueRow,
 )
 _NEXT_OVERRIDE_END = Query(
     "SELECT min(override_ends_at) FROM queue WHERE override_ends_at IS NOT NULL", lambda at: at
@@ -206,7 +213,7 @@ def insert_queue(
         now=tx.now,
         **code._asdict(),
     )
-    return QueueRow(new, environment_id, name, kind, 0, code=code)
+    return QueueRow(new, environment_id, name, kind, 0, **code._asdict())
 
 
 def update_queue_code(tx: Tx, queue_id: str, code: CodeLimits) -> None:
