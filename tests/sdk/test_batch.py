@@ -185,7 +185,7 @@ def test_what_is_no_item_is_told(server: BatchEdge) -> None:
 
 def test_a_wrong_item_keeps_the_whole_batch_from_being_sent(server: BatchEdge) -> None:
     with pytest.raises(
-        BatchError, match=r"2 of 4 items were not triggered: 1, 3; item 1: resize: "
+        BatchError, match=r"2 of 4 items do not fit, so their batch was not triggered: 1, 3; item 1: resize: "
     ) as caught:
         resize.batch_trigger(["a", 3, ("b", 1), ("c", "wide")])
     assert (caught.value.phase, sorted(caught.value.failed), caught.value.handles) == (

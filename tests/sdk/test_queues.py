@@ -107,6 +107,16 @@ def test_a_refusal_says_why(edge: Edge) -> None:
     assert caught.value.status == 400
 
 
+def test_a_queue_that_is_not_there_is_named_with_what_it_may_be(edge: Edge) -> None:
+    edge.on("GET", "/api/v1/queues/.*", Reply(404, {"error": "queue-not-found"}))
+    edge.on("POST", "/api/v1/queues/.*", Reply(404, {"error": "queue-not-found"}))
+    with pytest.raises(ApiError, match=r"'resize' yet; the own queue .* would be 'task/resize'") as caught:
+        queues.get("resize")
+    assert caught.value.status == 404
+    with pytest.raises(ApiError, match=r"has named a queue 'task/resize' yet \(HTTP 404\)$"):
+        queues.pause("task/resize")
+
+
 def test_a_full_queue_is_an_error_of_its_own(edge: Edge) -> None:
     """It is made once: asking again at once would not help."""
     refusal = {"error": "The queue 'crm' is full", "code": "QUEUE_SIZE_LIMIT_EXCEEDED"}

@@ -157,12 +157,12 @@ def test_a_wrong_option_of_a_replay_is_named(edge: Edge) -> None:
     assert edge.requests == []
 
 
-def test_a_delayed_run_is_rescheduled(edge: Edge) -> None:
+def test_a_delayed_run_is_rescheduled(edge: Edge, client: Client) -> None:
     """CN-09: by a duration or an aware time, from runs and from a handle."""
     edge.on("POST", "/api/v1/runs/run_1/reschedule", Reply(body=a_run(status="DELAYED")))
     assert runs.reschedule("run_1", "2h").status == "DELAYED"
     runs.reschedule("run_1", datetime(2030, 1, 1, tzinfo=UTC))
-    handle: RunHandle[Any] = RunHandle("run_1", lambda: Client(edge.url, "tr_dev_test"), task="resize")
+    handle: RunHandle[Any] = RunHandle("run_1", lambda: client, task="resize")
     handle.reschedule(90)
     asyncio.run(handle.aio.reschedule("1d"))
     sent = [request.body["delay"] for request in edge.requests]

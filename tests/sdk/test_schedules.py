@@ -109,10 +109,16 @@ def test_what_the_server_refuses_is_raised(edge: Edge) -> None:
 def test_an_option_that_is_wrong_is_refused_before_anything_is_sent(edge: Edge) -> None:
     with pytest.raises(UnknownOption, match="did you mean 'overlap'"):
         schedules.create("remind", "0 5 * * *", overlaps="skip")  # type: ignore[call-arg]
+    with pytest.raises(UnknownOption, match="did you mean 'dedup_key'"):
+        schedules.create("remind", "0 5 * * *", dedupkey="user_7")  # type: ignore[call-arg]
     with pytest.raises(UnknownOption, match="did you mean 'cron'"):
         schedules.update("sched_06fd3v", corn="0 5 * * *")  # type: ignore[call-arg]
     with pytest.raises(DefinitionError, match="expect_within"):
         schedules.create("remind", "0 5 * * *", expect_within="soon")
+    with pytest.raises(DefinitionError, match="overlap is 'never'; there is allow, skip, queue"):
+        schedules.create("remind", "0 5 * * *", overlap="never")  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError, match="catch_up is 'some'; there is latest, all, none"):
+        schedules.update("sched_06fd3v", catch_up="some")  # type: ignore[arg-type]
     assert edge.requests == []
 
 

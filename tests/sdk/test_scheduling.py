@@ -27,16 +27,16 @@ AT = datetime(2030, 1, 1, 20, tzinfo=UTC)
     environments=["prod", "dev"],
     retry=Retry(5),
 )
-def nightly(fire: Fire) -> str:
+def close_books(fire: Fire) -> str:
     """Close the books."""
     return f"{fire.local.date()} after {fire.last} then {fire.next} for {fire.external_id}"
 
 
 def test_a_task_declares_when_it_runs() -> None:
     """SC-10: and is a task with everything that tasks have."""
-    manifest = nightly.manifest()
+    manifest = close_books.manifest()
     assert (manifest.id, manifest.trigger_source, manifest.description) == (
-        *("nightly", "schedule", "Close the books."),
+        *("close_books", "schedule", "Close the books."),
     )
     assert manifest.retry is not None and manifest.retry.max_attempts == 5
     assert manifest.schedule == ScheduleManifest(
@@ -47,7 +47,7 @@ def test_a_task_declares_when_it_runs() -> None:
         catch_up="all",
         expect_within=900,
     )
-    assert registry.find("nightly") is nightly
+    assert registry.find("close_books") is close_books
 
 
 def test_a_task_without_a_cron_is_there_for_schedules_made_by_calls() -> None:
@@ -84,7 +84,7 @@ def test_a_run_is_told_its_times() -> None:
         external_id="user_7",
         upcoming=[at + n * 86_400_000 for n in range(1, 11)],
     )
-    (fire,) = nightly.codec.decode(text, SUPERJSON).args
+    (fire,) = close_books.codec.decode(text, SUPERJSON).args
     assert fire == Fire(
         at=AT,
         last=AT - timedelta(days=1),
@@ -104,17 +104,17 @@ def test_the_first_run_has_no_last_time() -> None:
     text = fire_payload(
         schedule_id="s", kind="IMPERATIVE", at=at, last_at=None, timezone="UTC", external_id=None, upcoming=[]
     )
-    (fire,) = nightly.codec.decode(text, SUPERJSON).args
+    (fire,) = close_books.codec.decode(text, SUPERJSON).args
     assert (fire.last, fire.next, fire.external_id) == (None, None, None)
 
 
 def test_a_scheduled_task_can_be_called_tested_and_triggered(edge: Edge) -> None:
     """It is a function of one parameter."""
     fire = Fire(at=AT, upcoming=[AT], timezone="Asia/Tokyo")
-    assert nightly(fire).startswith("2030-01-02 after None")
-    assert run_inline(nightly, fire).unwrap() == nightly(fire)
-    edge.on("POST", "/api/v1/tasks/nightly/trigger", Reply(body={"id": "run_1"}))
-    nightly.trigger(fire)
+    assert close_books(fire).startswith("2030-01-02 after None")
+    assert run_inline(close_books, fire).unwrap() == close_books(fire)
+    edge.on("POST", "/api/v1/tasks/close_books/trigger", Reply(body={"id": "run_1"}))
+    close_books.trigger(fire)
     assert edge.requests[0].body["payload"]["timestamp"] == "2030-01-01T20:00:00Z"
     assert edge.requests[0].body["payload"]["upcoming"] == ["2030-01-01T20:00:00Z"]
 

@@ -144,7 +144,7 @@ def test_concurrency_alone_limits_the_tasks_own_queue() -> None:
     @task(concurrency=3)
     def one() -> None: ...
 
-    assert one.manifest().queue == QueueManifest(name="task/one", concurrency_limit=3)
+    assert one.manifest().queue == QueueManifest(concurrency_limit=3)  # of no name: a shared queue has one
     assert one.queue_name == "task/one"
 
 

@@ -43,8 +43,8 @@ def test_wrong_options_are_named(edge: Edge) -> None:
         tokens.create(timeout=datetime(2030, 1, 1))  # noqa: DTZ001 - that is the mistake
     with pytest.raises(DefinitionError, match="at most 10 tags"):
         tokens.create(tags=[str(number) for number in range(11)])
-    with pytest.raises(UnknownOption, match=r"tokens\.list has no option 'tag'; did you mean 'tags'"):
-        tokens.list(tag="a")  # type: ignore[call-arg]
+    with pytest.raises(UnknownOption, match=r"tokens\.list has no option 'tags'; did you mean 'tag'"):
+        tokens.list(tags="a")  # type: ignore[call-arg]
     assert edge.requests == []
 
 
@@ -78,7 +78,7 @@ def test_lists_page_by_themselves(edge: Edge) -> None:
     first = {"data": [{**VIEW, "status": "WAITING"}], "pagination": {"next": "waitpoint_1"}}
     second = {"data": [{**VIEW, "id": "waitpoint_2", "status": "WAITING"}], "pagination": {}}
     edge.on("GET", PATH, Reply(body=first), Reply(body=second))
-    found = tokens.list(status=["WAITING"], tags="a", idempotency_key="k", period="1d")
+    found = tokens.list(status=["WAITING"], tag="a", idempotency_key="k", period="1d")
     assert [token.id for token in found] == ["waitpoint_1", "waitpoint_2"]
     filters = {
         "filter[status]": "WAITING",

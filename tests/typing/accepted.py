@@ -234,7 +234,7 @@ async def parent_in_async_code() -> None:
     assert_type(await wait.aio.for_token("waitpoint_1", type=Sync), Ok[Sync] | Err[TokenTimeout])
     token = await tokens.aio.create(type=Sync, tags="org_42")
     await tokens.aio.complete(token, Sync("o"))
-    assert_type(tokens.aio.list(tags=["a"]), AsyncIterator[TokenView])
+    assert_type(tokens.aio.list(tag=["a"]), AsyncIterator[TokenView])
 
 
 def waits(when: datetime) -> None:

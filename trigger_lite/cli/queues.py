@@ -184,7 +184,7 @@ def limit(
         say(_environment_line(api.limit_environment(count, burst)))
         return
     queue = api.limit_queue(arguments[0], count, percent, until)
-    say(f"{queue.name} {_runs_at_most(queue)}{_ending(queue)}")
+    say(f"{printable(_full_name(queue))} {_runs_at_most(queue)}{_ending(queue)}")
 
 
 @command.command(
@@ -204,7 +204,7 @@ def reset(ctx: click.Context, *, queues: Sequence[str]) -> None:
     api = open_api(ctx)
     for name in queues:
         queue = api.reset_queue(name)
-        say(f"{queue.name} {_runs_at_most(queue)}, as its code says")
+        say(f"{printable(_full_name(queue))} {_runs_at_most(queue)}, as its code says")
 
 
 def _set_paused(ctx: click.Context, queues: Sequence[str], everything: bool, *, paused: bool) -> None:
@@ -222,7 +222,7 @@ def _set_paused(ctx: click.Context, queues: Sequence[str], everything: bool, *, 
 def _pause_line(api: "Api", name: str, *, paused: bool) -> str:
     queue = api.pause_queue(name, paused=paused)
     state = "is paused" if queue.paused else "goes on"
-    return f"{queue.name} {state}: {queue.running} running, {queue.queued} queued"
+    return f"{printable(_full_name(queue))} {state}: {queue.running} running, {queue.queued} queued"
 
 
 # ---- what is printed ----------------------------------------------------------------------------------

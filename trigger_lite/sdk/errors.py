@@ -15,6 +15,10 @@ TriggerLiteError
 ├── WaitTimeout                a run did not finish in the time given
 ├── RunFailed                  a run ended without a result: run_id, task, status, error
 │   └── RunCanceled             … because somebody cancelled it
+├── SubtaskError               a run that a run waited for ended without a result: run_id, task, cause
+├── TokenTimeout               nobody completed a token in its time: token_id
+├── ConcurrentWait             a run that waits was asked to wait for a second thing
+├── ParkedMemoryFull           a worker has no memory for one more run that waits
 └── RunControl                 raised by task code to say what happens next
     ├── AbortTaskRun            fail now, no retry
     ├── RetryAfter              try again after this long
@@ -167,12 +171,12 @@ class BatchError(TriggerLiteError):
 
     `phase` is "payload" when items do not fit their task, "create" when the server did not take the batch at
     all, "send" when it took only some of it; `failed` maps the index of an item to its error; `handles` has a
-    handle or None for each item, in order.
+    handle or None for each item, in order. An item that does not fit keeps its whole batch from being sent.
 
     >>> try:
     ...     handles = double.batch_trigger([1, 2, 3])
     ... except BatchError as error:
-    ...     again = sorted(error.failed)
+    ...     again = [index for index, handle in enumerate(error.handles) if handle is None]
     """
 
     def __init__(
@@ -181,9 +185,9 @@ class BatchError(TriggerLiteError):
         first = min(failed)
         indexes = ", ".join(str(index) for index in sorted(failed)[:10])
         more = f" and {len(failed) - 10} more" if len(failed) > 10 else ""
+        what = "do not fit, so their batch was not triggered" if phase == "payload" else "were not triggered"
         super().__init__(
-            f"{len(failed)} of {len(handles)} items were not triggered: {indexes}{more}; "
-            f"item {first}: {failed[first]}"
+            f"{len(failed)} of {len(handles)} items {what}: {indexes}{more}; item {first}: {failed[first]}"
         )
         self.phase = phase
         self.failed = dict(failed)

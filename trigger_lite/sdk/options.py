@@ -109,11 +109,16 @@ class RunOptions(ReplayOptions, total=False):
     """Mark the run as a test."""
 
 
-def check_options(subject: str, given: Mapping[str, Any], known: type[Any]) -> None:
-    """Raise UnknownOption for a name that `known`, a TypedDict, does not have."""
+def check_options(
+    subject: str, given: Mapping[str, Any], known: type[Any], *, beside: tuple[str, ...] = ()
+) -> None:
+    """Raise UnknownOption for a name that `known`, a TypedDict, does not have.
+
+    `beside` are options that are parameters of their own: the message may mean them.
+    """
     for name in given:
         if name not in known.__annotations__:
-            raise UnknownOption(subject, name, known.__annotations__)
+            raise UnknownOption(subject, name, [*known.__annotations__, *beside])
 
 
 def option_seconds(subject: str, name: str, value: Duration) -> float:
@@ -167,7 +172,7 @@ def trigger_options(subject: str, options: RunOptions) -> TriggerOptions:
 
 def replay_options(subject: str, options: ReplayOptions) -> dict[str, Any]:
     """Return the fields of a replay's body; raises like `trigger_options`."""
-    check_options(subject, options, ReplayOptions)
+    check_options(subject, options, ReplayOptions, beside=("payload",))
     wire = _on_the_wire(subject, options)
     wire.pop("idempotency_key_options", None)
     for name, field in (("lock_to_version", "version"), ("queue", "queue")):

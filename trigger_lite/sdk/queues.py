@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
@@ -10,6 +11,7 @@ import msgspec
 from trigger_lite.protocol.durations import Duration
 from trigger_lite.protocol.queues import OverrideQueue, PauseQueue, QueueItem, QueuePage, ResetQueue
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
+from trigger_lite.sdk.errors import ApiError
 from trigger_lite.sdk.options import option_moment
 from trigger_lite.sdk.queue import Queue
 
@@ -72,7 +74,7 @@ class Queues:
         """
         refuse_in_event_loop("queues.get(…)", "await queues.aio.get(…)")
         kind, path = _address(queue)
-        return self._find_client().request("GET", f"{path}?{urlencode({'type': kind})}", QueueItem)
+        return self._ask("GET", f"{path}?{urlencode({'type': kind})}", queue)
 
     def pause(self, queue: Queue | str) -> QueueItem:
         """Start nothing from a queue any more: triggers are accepted, what runs goes on.
@@ -82,7 +84,7 @@ class Queues:
         """
         refuse_in_event_loop("queues.pause(…)", "await queues.aio.pause(…)")
         kind, path = _address(queue)
-        return self._post(f"{path}/pause", PauseQueue(action="pause", type=kind))
+        return self._ask("POST", f"{path}/pause", queue, PauseQueue(action="pause", type=kind))
 
     def resume(self, queue: Queue | str) -> QueueItem:
         """Go on with what waits in a queue that was paused.
@@ -91,7 +93,7 @@ class Queues:
         """
         refuse_in_event_loop("queues.resume(…)", "await queues.aio.resume(…)")
         kind, path = _address(queue)
-        return self._post(f"{path}/pause", PauseQueue(action="resume", type=kind))
+        return self._ask("POST", f"{path}/pause", queue, PauseQueue(action="resume", type=kind))
 
     def limit(
         self,
@@ -113,7 +115,7 @@ class Queues:
         kind, path = _address(queue)
         end = None if until is None else option_moment("queues.limit", "until", until)
         wanted = OverrideQueue(type=kind, concurrency_limit=concurrency, percent=percent, until=end)
-        return self._post(f"{path}/concurrency/override", wanted)
+        return self._ask("POST", f"{path}/concurrency/override", queue, wanted)
 
     def reset(self, queue: Queue | str) -> QueueItem:
         """Go back to the limit that the code says; raises ApiError 400 when nothing else is set.
@@ -123,15 +125,30 @@ class Queues:
         """
         refuse_in_event_loop("queues.reset(…)", "await queues.aio.reset(…)")
         kind, path = _address(queue)
-        return self._post(f"{path}/concurrency/reset", ResetQueue(type=kind))
+        return self._ask("POST", f"{path}/concurrency/reset", queue, ResetQueue(type=kind))
 
-    def _post(self, path: str, body: Any) -> QueueItem:
-        return self._find_client().request("POST", path, QueueItem, msgspec.json.encode(body))
+    def _ask(self, method: str, path: str, queue: Queue | str, body: Any = None) -> QueueItem:
+        raw = None if body is None else msgspec.json.encode(body)
+        try:
+            return self._find_client().request(method, path, QueueItem, raw)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            raise ApiError(error.status, _missing(_name(queue))) from None
+
+
+def _name(queue: Queue | str) -> str:
+    return queue.name if isinstance(queue, Queue) else queue
+
+
+def _missing(name: str) -> str:
+    hint = "" if name.startswith(_TASK) else f"; the own queue of a task {name!r} would be '{_TASK}{name}'"
+    return f"no run and no worker has named a queue {name!r} yet{hint}"
 
 
 def _address(queue: Queue | str) -> tuple[Any, str]:
     """Return the type and the path of a queue; a slash is encoded twice, as the server expects it."""
-    name = queue.name if isinstance(queue, Queue) else queue
+    name = _name(queue)
     kind = "task" if name.startswith(_TASK) else "custom"
     return kind, f"{_PATH}/{quote(name.replace('/', '%2F'), safe='')}"
 

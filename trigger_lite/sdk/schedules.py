@@ -1,7 +1,7 @@
 """Schedules of an environment: make, change, pause, list and run them."""
 
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack, get_args
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from trigger_lite.protocol.durations import Duration
 from trigger_lite.protocol.schedules import CatchUp, Overlap, Schedule, SchedulePage
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
+from trigger_lite.sdk.errors import DefinitionError
 from trigger_lite.sdk.options import check_options, option_seconds
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PATH: Final = "/api/v1/schedules"
 _PAGE_SIZE: Final = 100
+
+
+_CHOICES: Final = {"overlap": get_args(Overlap), "catch_up": get_args(CatchUp)}
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -104,7 +108,7 @@ class Schedules:
         'At 05:00 every day'
         """
         refuse_in_event_loop("schedules.create(…)", "await schedules.aio.create(…)")
-        check_options("schedules.create", options, ScheduleOptions)
+        check_options("schedules.create", options, ScheduleOptions, beside=("dedup_key",))
         body = _body("schedules.create", {"task": task, "cron": cron, **options})
         if dedup_key is not None:
             body["deduplicationKey"] = dedup_key
@@ -201,8 +205,16 @@ def _one(schedule_id: str) -> str:
     return f"{_PATH}/{quote(schedule_id, safe='')}"
 
 
-def _body(subject: str, options: Any) -> dict[str, Any]:
+def check_choices(subject: str, options: Mapping[str, Any]) -> None:
+    """Raise DefinitionError for an `overlap` or a `catch_up` that there is not."""
+    for name, choices in _CHOICES.items():
+        if options.get(name) is not None and options[name] not in choices:
+            raise DefinitionError(f"{subject}: {name} is {options[name]!r}; there is {', '.join(choices)}")
+
+
+def _body(subject: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options as the wire has them."""
+    check_choices(subject, options)
     body = {_WIRE[name]: value for name, value in options.items()}
     task = body.get("task")
     if task is not None and not isinstance(task, str):

@@ -13,7 +13,7 @@ from trigger_lite.sdk.decorator import ContextFirst, ContextSecond
 from trigger_lite.sdk.errors import DefinitionError, suggest
 from trigger_lite.sdk.options import TaskOptions, check_options, option_seconds
 from trigger_lite.sdk.registry import registry
-from trigger_lite.sdk.schedules import Schedules
+from trigger_lite.sdk.schedules import Schedules, check_choices
 from trigger_lite.sdk.signature import is_async, is_whole_payload, type_hints
 from trigger_lite.sdk.task import AsyncTask, Task
 
@@ -30,7 +30,6 @@ _ENVIRONMENTS: Final = {
     "preview": "PREVIEW",
     "prod": "PRODUCTION",
 }
-_CHOICES: Final = {"overlap": ("allow", "skip", "queue"), "catch_up": ("latest", "all", "none")}
 _ON_THE_WIRE: Final = {
     "at": "timestamp",
     "last": "lastTimestamp",
@@ -128,9 +127,7 @@ def _check(subject: str, options: ScheduledTaskOptions) -> None:
             parse_cron(given["cron"])
         except (ValueError, AttributeError) as error:
             raise DefinitionError(f"{subject}: {error}") from None
-    for name, choices in _CHOICES.items():
-        if name in given and given[name] not in choices:
-            raise DefinitionError(f"{subject}: {name} is {given[name]!r}; there is {', '.join(choices)}")
+    check_choices(subject, given)
     for name in given.get("environments", ()):
         if name not in _ENVIRONMENTS:
             near = suggest(name, _ENVIRONMENTS)

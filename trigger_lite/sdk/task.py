@@ -241,11 +241,13 @@ class Task(Generic[P, R]):
         )
 
     def _queue_manifest(self) -> "QueueManifest | None":
+        from trigger_lite.protocol.manifest import QueueManifest
+
         queue = self.options.get("queue")
         if queue is not None:
             return option_queue(queue).manifest()
         concurrency = self.options.get("concurrency")
-        return None if concurrency is None else Queue(f"task/{self.id}", concurrency=concurrency).manifest()
+        return None if concurrency is None else QueueManifest(concurrency_limit=concurrency)
 
 
 class AsyncTask(Task[P, R]):

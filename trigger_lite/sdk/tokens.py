@@ -27,7 +27,7 @@ _PAGE_SIZE: Final = 50
 _PATH: Final = "/api/v1/waitpoints/tokens"
 _FILTERS: Final = {
     "status": "filter[status]",
-    "tags": "filter[tags]",
+    "tag": "filter[tags]",
     "idempotency_key": "filter[idempotencyKey]",
     "since": "filter[createdAt][from]",
     "until": "filter[createdAt][to]",
@@ -54,12 +54,12 @@ class TokenOptions(TypedDict, total=False):
 class TokenFilter(TypedDict, total=False):
     """What `tokens.list` searches by; a list means any of its members.
 
-    >>> open_ones = tokens.list(status="WAITING", tags=["org_42"])
+    >>> open_ones = tokens.list(status="WAITING", tag=["org_42", "org_43"])
     """
 
     status: "str | list[str]"
     """ "WAITING", "COMPLETED" or "TIMED_OUT"."""
-    tags: "str | list[str]"
+    tag: "str | list[str]"
     """Any of these tags."""
     idempotency_key: str
     """Made with this key."""
@@ -177,7 +177,7 @@ class Tokens:
 
         Raises UnknownOption or DefinitionError for a filter that is wrong.
 
-        >>> ids = [token.id for token in tokens.list(status="WAITING", tags="org_42")]
+        >>> ids = [token.id for token in tokens.list(status="WAITING", tag="org_42")]
         """
         refuse_in_event_loop("tokens.list(…)", "async for token in tokens.aio.list(…)")
         return self._pages(_query(filters))
@@ -196,7 +196,7 @@ class Tokens:
 
 
 def _wanted(options: TokenOptions) -> CreateToken:
-    check_options("tokens.create", options, TokenOptions)
+    check_options("tokens.create", options, TokenOptions, beside=("type",))
     wire: dict[str, Any] = {}
     for name, value in options.items():
         write = _WIRE.get(name)
