@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from tests.support.builders import TASK, a_request
+import orjson
+
+from tests.support.builders import (
+    TASK,
+    a_request,
+    a_started_run,
+    a_task,
+    a_version,
+    claim,
+    start,
+    succeed,
+)
 from tests.support.harness import Harness
 from trigger_lite.engine.batch_items import ItemFailure, add_item, fail_item
 from trigger_lite.engine.batch_requests import check_batch
@@ -13,6 +24,8 @@ from trigger_lite.store import batches, waitpoints
 from trigger_lite.store.batches import BatchRow, ItemRunRow
 from trigger_lite.store.runs import RunRow
 from trigger_lite.store.waitpoints import WaitpointRow
+
+PARENT = "parent"
 
 
 def announce(
@@ -76,3 +89,27 @@ def items_of(engine: Harness, batch: BatchRow) -> list[ItemRunRow]:
 
 def waitpoint_of(engine: Harness, batch: BatchRow) -> WaitpointRow | None:
     return engine.do(waitpoints.find_of_batch, batch.id)
+
+
+def a_parent(engine: Harness) -> RunRow:
+    """A run that executes, of a version that has the items' task too."""
+    a_version(engine, a_task(PARENT), a_task())
+    return a_started_run(engine, PARENT)
+
+
+def finish_all(engine: Harness) -> list[str]:
+    """Run what waits in line to its end; returns the ids in the order they were claimed."""
+    ended = []
+    while claimed := claim(engine, 5):
+        for run in claimed:
+            succeed(engine, start(engine, run), output=f'"{run.id}"')
+            ended.append(run.id)
+    return ended
+
+
+def told(engine: Harness, run: RunRow) -> list[tuple[str, int | None]]:
+    """What ended the wait of a run: the run or batch of each waitpoint, and its index."""
+    newest = engine.snapshots(run)[-1]
+    assert newest.completed is not None
+    named = dict(engine.ask("SELECT id, coalesce(completes_run, completes_batch) FROM waitpoint"))
+    return [(named[waitpoint], index) for waitpoint, index in orjson.loads(newest.completed)]

@@ -2,11 +2,10 @@
 
 import msgspec
 
-from trigger_lite.engine.failed_runs import create_failed_run
+from trigger_lite.engine.failed_runs import create_failed_run, failure_error
 from trigger_lite.engine.requests import RunRequest
 from trigger_lite.engine.trigger import trigger_run
 from trigger_lite.protocol.errors import BatchRefused
-from trigger_lite.protocol.run_errors import ErrorCode, InternalError
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.store import batches, runs
 from trigger_lite.store.batches import BatchRow, ItemRow
@@ -20,14 +19,6 @@ class ItemFailure(msgspec.Struct, frozen=True):
     task_id: str
     code: str
     message: str
-
-    @property
-    def as_error(self) -> InternalError:
-        """The error of a run in its place, whose codes are a closed list."""
-        known = self.code in ErrorCode.__members__
-        return InternalError(
-            ErrorCode(self.code) if known else ErrorCode.BATCH_ITEM_COULD_NOT_TRIGGER, self.message
-        )
 
 
 def open_batch(tx: Reader, environment_id: str, batch_id: str) -> BatchRow:
@@ -78,10 +69,10 @@ def fail_item(tx: Tx, environment: EnvironmentRow, batch_id: str, index: int, fa
     parent = runs.find_run(tx, batch.parent_id) if batch.resume_parent and batch.parent_id else None
     run_id = None
     if parent is not None:
-        stand_in = create_failed_run(
-            tx, parent, failure.task_id, failure.as_error, batch_id=batch.id, batch_index=index
-        )
-        run_id = stand_in.id
+        error = failure_error(failure.code, failure.message)
+        run_id = create_failed_run(
+            tx, parent, failure.task_id, error, batch_id=batch.id, batch_index=index
+        ).id
     item = ItemRow(batch.id, index, failure.task_id, run_id, 1, failure.code, failure.message)
     batches.insert_item(tx, item)
     return True

@@ -124,7 +124,8 @@ def _let_wait(tx: Tx, parent: RunRow, batch: BatchRow) -> None:
     waitpoint = waitpoints.waitpoint_of_batch(tx, batch.environment_id, batch.id)
     edges = [waitpoints.Edge(waitpoint.id, batch.id)]
     if batch.completed_at is not None:
-        edges += [waitpoints.Edge(w, batch.id, index) for index, w in batch_progress.results_of(tx, batch)]
+        results = batch_progress.results_of(tx, batch, parent.id)
+        edges += [waitpoints.Edge(known, batch.id, index) for index, known in results]
         waitpoints.complete(tx, waitpoint.id)
     waitpoints.block(tx, parent, edges)
 

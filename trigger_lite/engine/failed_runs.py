@@ -2,9 +2,15 @@
 
 from trigger_lite.engine import lifecycle
 from trigger_lite.engine.run_json import encode_error
-from trigger_lite.protocol.run_errors import InternalError
+from trigger_lite.protocol.run_errors import ErrorCode, InternalError
 from trigger_lite.store.runs import RunData, RunRow
 from trigger_lite.store.transaction import Tx
+
+
+def failure_error(code: str | None, message: str) -> InternalError:
+    """Return why an item became no run, as the error of one: the codes of runs are a closed list."""
+    known = ErrorCode.__members__.get(code or "")
+    return InternalError(known or ErrorCode.BATCH_ITEM_COULD_NOT_TRIGGER, message)
 
 
 def create_failed_run(

@@ -99,6 +99,7 @@ _INSERT_ITEM = Insert("batch_item", ItemRow._fields)
 _HAS_ITEM = Query("SELECT idx FROM batch_item WHERE batch_id = :batch_id AND idx = :idx", int)
 _FAILED_ITEMS = Query(_ITEM + " WHERE batch_id = :batch_id AND error_code IS NOT NULL ORDER BY idx", ItemRow)
 _ITEMS = Query(_ITEM + " WHERE batch_id = :batch_id AND idx >= :start ORDER BY idx LIMIT :count", ItemRow)
+_SET_ITEM_RUN = Statement("UPDATE batch_item SET run_id = :run_id WHERE batch_id = :batch_id AND idx = :idx")
 _ITEM_RUNS = Query(
     """SELECT i.idx, i.run_id, CASE WHEN r.batch_id = i.batch_id AND r.batch_index = i.idx THEN 0 ELSE 1 END,
               r.status, r.completed_at, w.id
@@ -171,6 +172,11 @@ def insert_item(tx: Tx, item: ItemRow) -> None:
     failed = int(item.error_code is not None)
     finished = int(bool(item.is_done) and not failed)
     tx.run(_COUNT_ITEM, id=item.batch_id, failed=failed, finished=finished, now=tx.now)
+
+
+def update_item_run(tx: Tx, batch_id: str, index: int, run_id: str) -> None:
+    """Let another run answer an item that is done."""
+    tx.run(_SET_ITEM_RUN, batch_id=batch_id, idx=index, run_id=run_id)
 
 
 def end_items(tx: Tx, run_id: str) -> list[BatchRow]:

@@ -373,6 +373,16 @@ async def test_batches_are_listed_newest_first_by_pages(api: Api) -> None:
     assert (await api.call("GET", "/api/v1/batches?page[after]=nonsense")).status_code == 400
 
 
+async def test_runs_can_be_narrowed_to_those_of_a_batch(api: Api) -> None:
+    """BA-17: newest first, as every list of runs."""
+    batch, other = await announce(api, 3), await announce(api, 1)
+    await send(api, batch, lines(*(an_item(n) for n in range(3))))
+    await send(api, other, lines(an_item(0)))
+    found = await api.get(f"/api/v1/runs?filter[batch]={batch}")
+    assert [run["id"] for run in found["data"]] == (await batch_of(api, batch))["runs"][::-1]
+    assert {run["batchId"] for run in found["data"]} == {batch}
+
+
 async def test_an_item_that_a_key_led_elsewhere_is_said_to_be_cached(api: Api) -> None:
     """ID-11, BA-17: each index names its run."""
     earlier = await api.trigger(idempotencyKey="one")
