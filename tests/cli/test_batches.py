@@ -43,7 +43,7 @@ def test_one_batch_is_shown_with_what_became_no_run(run: RunCommand, local_serve
     errors = [{"index": n, "taskIdentifier": "resize", "error": f"full\n{n}"} for n in range(22)]
     batch = a_batch(ID, ["run_1"], errors=errors, parentRunId="run_0", received=20, runCount=23)
     local_server.answer("GET", ONE, batch)
-    outcome = run("batches", "show", ID)
+    outcome = run("batches", "get", ID)
     for expected in (
         "status      completed",
         "runs over   1 of 23",
@@ -54,12 +54,12 @@ def test_one_batch_is_shown_with_what_became_no_run(run: RunCommand, local_serve
     assert "parent      run_0" in outcome.out
     assert outcome.out.splitlines()[-1] == "item 19, resize: full 19"
     assert outcome.err == "2 more items became no run; --json has them all.\n"
-    assert len(json.loads(run("batches", "show", ID, "--json").out)["processing"]["errors"]) == 22
+    assert len(json.loads(run("batches", "get", ID, "--json").out)["processing"]["errors"]) == 22
 
 
 def test_an_unknown_batch_and_what_is_no_batch_are_told(run: RunCommand, local_server: FakeServer) -> None:
     local_server.answer("GET", ONE, {"error": "Batch not found"}, status=404)
-    unknown = refusal(run("batches", "show", ID))
+    unknown = refusal(run("batches", "get", ID))
     assert f"There is no batch {ID} in the prod environment" in unknown
     assert "'trigger-lite batches list' shows them" in unknown
-    assert "ids begin with batch_" in refusal(run("batches", "show", "run_1"))
+    assert "ids begin with batch_" in refusal(run("batches", "get", "run_1"))

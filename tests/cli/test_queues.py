@@ -51,21 +51,21 @@ def test_a_list_without_queues_says_what_makes_one(run: RunCommand, local_server
 def test_one_queue_is_shown(run: RunCommand, local_server: FakeServer) -> None:
     queue = _overridden(2, rate="10/s", maxLength=50, overrideEndsAt="2090-01-01T00:00:00.000Z")
     local_server.answer("GET", f"{QUEUES}/crm", queue)
-    shown = run("queues", "show", "crm").out
+    shown = run("queues", "get", "crm").out
     for expected in ("queued      12 of 50", "limit       2 (code: 3) until ", "rate        10/s"):
         assert expected in shown
-    assert json.loads(run("queues", "show", "crm", "--json").out)["maxLength"] == 50
+    assert json.loads(run("queues", "get", "crm", "--json").out)["maxLength"] == 50
 
 
 def test_the_queue_of_a_task_is_named_by_its_prefix(run: RunCommand, local_server: FakeServer) -> None:
     local_server.answer("GET", f"{QUEUES}/task%252Fresize", a_queue("resize", type="task"))
-    assert "task/resize" in run("queues", "show", "task/resize").out
+    assert "task/resize" in run("queues", "get", "task/resize").out
     assert local_server.asked[-1].query == {"type": "task"}
 
 
 def test_a_queue_that_is_not_there_is_refused_by_name(run: RunCommand, local_server: FakeServer) -> None:
     local_server.answer("GET", f"{QUEUES}/crm", {"error": "queue-not-found"}, status=404)
-    message = refusal(run("queues", "show", "crm"))
+    message = refusal(run("queues", "get", "crm"))
     assert message.startswith(f"There is no queue crm in the prod environment of {local_server.url}")
 
 

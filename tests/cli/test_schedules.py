@@ -55,7 +55,7 @@ def test_one_schedule_is_shown(run: RunCommand, local_server: FakeServer) -> Non
         type="DECLARATIVE", overlap="skip", catchUp="none", expectWithin=900, externalId="user_7"
     )
     local_server.answer("GET", ONE, schedule)
-    shown = run("schedules", "show", ID).out
+    shown = run("schedules", "get", ID).out
     for expected in (
         "task        nightly",
         "declared    in code",
@@ -67,7 +67,7 @@ def test_one_schedule_is_shown(run: RunCommand, local_server: FakeServer) -> Non
     ):
         assert expected in shown
     assert "last " not in shown
-    assert json.loads(run("schedules", "show", ID, "--json").out)["expectWithin"] == 900
+    assert json.loads(run("schedules", "get", ID, "--json").out)["expectWithin"] == 900
 
 
 def test_schedules_are_paused_and_resumed(run: RunCommand, local_server: FakeServer) -> None:
@@ -102,7 +102,7 @@ def test_schedules_are_deleted(run: RunCommand, local_server: FakeServer) -> Non
     assert run("schedules", "delete", ID).err == f"{ID} is deleted\n"
 
 
-@pytest.mark.parametrize("word", ["show", "pause", "resume", "run-now", "delete"])
+@pytest.mark.parametrize("word", ["get", "pause", "resume", "run-now", "delete"])
 def test_what_is_no_schedule_is_refused_in_one_line(
     run: RunCommand, local_server: FakeServer, word: str
 ) -> None:

@@ -107,14 +107,14 @@ def test_a_refusal_says_why(edge: Edge) -> None:
 
 def test_polling_ends_when_the_action_does(edge: Edge) -> None:
     edge.on("GET", f"{_PATH}/bulk_1", Reply(body=an_action(status="PENDING")), Reply(body=an_action()))
-    assert runs.bulk.poll("bulk_1", interval=0).counts.success == 2
+    assert runs.bulk.wait("bulk_1", interval=0).counts.success == 2
     assert len(edge.requests) == 2
 
 
 def test_polling_gives_up_after_its_time(edge: Edge) -> None:
     edge.on("GET", f"{_PATH}/bulk_1", Reply(body=an_action(status="PENDING")))
     with pytest.raises(WaitTimeout, match="bulk_1 was not through within 0; it goes on"):
-        runs.bulk.poll("bulk_1", timeout=0, interval=0)
+        runs.bulk.wait("bulk_1", timeout=0, interval=0)
 
 
 def test_actions_are_listed_page_by_page(edge: Edge) -> None:
@@ -142,7 +142,7 @@ def test_the_async_forms_do_the_same(edge: Edge) -> None:
     async def everything() -> list[str]:
         bulk = runs.bulk.aio
         made = [await bulk.cancel(["run_1"]), await bulk.replay(status="FAILED")]
-        made += [await bulk.retrieve("bulk_2"), await bulk.poll("bulk_2")]
+        made += [await bulk.get("bulk_2"), await bulk.wait("bulk_2")]
         made += [action async for action in bulk.list()]
         await bulk.abort("bulk_2")
         return [action.id for action in made]

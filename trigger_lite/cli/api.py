@@ -124,7 +124,7 @@ class Api:
 
     def get_bulk(self, bulk_id: str) -> BulkAction:
         with self._explained():
-            return self._client.runs.bulk.retrieve(bulk_id)
+            return self._client.runs.bulk.get(bulk_id)
 
     def list_bulk(self, limit: int) -> list[BulkAction]:
         with self._explained():

@@ -1,4 +1,4 @@
-"""`trigger-lite batches`: list, show."""
+"""`trigger-lite batches`: list, get."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _ID: Final = Id("batch", "a batch", "trigger-lite batches list")
     epilog="""\b
 Examples:
   trigger-lite batches list
-  trigger-lite batches show batch_06fd3v…
+  trigger-lite batches get batch_06fd3v…
 """,
 )
 def command() -> None:
@@ -62,18 +62,18 @@ def list_(ctx: click.Context, *, limit: int, as_json: bool) -> None:
 
 
 @command.command(
-    "show",
+    "get",
     epilog="""\b
 Examples:
-  trigger-lite batches show batch_06fd3v…
-  trigger-lite batches show batch_06fd3v… --json | jq -r '.runs[]'
+  trigger-lite batches get batch_06fd3v…
+  trigger-lite batches get batch_06fd3v… --json | jq -r '.runs[]'
 """,
 )
 @click.argument("batch", type=_ID)
 @as_json
 @with_options(server_options())
 @click.pass_context
-def show(ctx: click.Context, *, batch: str, as_json: bool) -> None:
+def get(ctx: click.Context, *, batch: str, as_json: bool) -> None:
     """Show one batch: how far it is, and which items became no run."""
     from trigger_lite.cli.api import open_api
 

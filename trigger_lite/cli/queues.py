@@ -1,4 +1,4 @@
-"""`trigger-lite queues`: list, show, pause, resume, limit, reset."""
+"""`trigger-lite queues`: list, get, pause, resume, limit, reset."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -84,18 +84,18 @@ def list_(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @command.command(
-    "show",
+    "get",
     epilog="""\b
 Examples:
-  trigger-lite queues show crm
-  trigger-lite queues show task/resize --json | jq .queued
+  trigger-lite queues get crm
+  trigger-lite queues get task/resize --json | jq .queued
 """,
 )
 @click.argument("queue")
 @as_json
 @with_options(server_options())
 @click.pass_context
-def show(ctx: click.Context, *, queue: str, as_json: bool) -> None:
+def get(ctx: click.Context, *, queue: str, as_json: bool) -> None:
     """Show one queue."""
     from trigger_lite.cli.api import open_api
 

@@ -1,4 +1,4 @@
-"""`trigger-lite schedules`: list, show, pause, resume, run-now, delete."""
+"""`trigger-lite schedules`: list, get, pause, resume, run-now, delete."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -71,18 +71,18 @@ def list_(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @command.command(
-    "show",
+    "get",
     epilog="""\b
 Examples:
-  trigger-lite schedules show sched_06fd3v…
-  trigger-lite schedules show sched_06fd3v… --json | jq -r .nextRun
+  trigger-lite schedules get sched_06fd3v…
+  trigger-lite schedules get sched_06fd3v… --json | jq -r .nextRun
 """,
 )
 @click.argument("schedule", type=_ID)
 @as_json
 @with_options(server_options())
 @click.pass_context
-def show(ctx: click.Context, *, schedule: str, as_json: bool) -> None:
+def get(ctx: click.Context, *, schedule: str, as_json: bool) -> None:
     """Show one schedule."""
     from trigger_lite.cli.api import open_api
 

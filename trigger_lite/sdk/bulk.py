@@ -30,7 +30,7 @@ class Bulk:
     """Bulk actions of one environment. Get them as `runs.bulk`.
 
     >>> action = runs.bulk.cancel(status="QUEUED", task="resize")
-    >>> runs.bulk.poll(action.id).counts.success
+    >>> runs.bulk.wait(action.id).counts.success
     2
     """
 
@@ -87,15 +87,15 @@ class Bulk:
             name=name,
         )
         made = self._find_client().request("POST", _PATH, BulkActionId, msgspec.json.encode(body))
-        return self.retrieve(made.id)
+        return self.get(made.id)
 
-    def retrieve(self, bulk_id: str) -> BulkAction:
+    def get(self, bulk_id: str) -> BulkAction:
         """Return a bulk action as it is now; raises ApiError 404 when there is none of this id.
 
-        >>> runs.bulk.retrieve("bulk_06fd3v").status
+        >>> runs.bulk.get("bulk_06fd3v").status
         'COMPLETED'
         """
-        refuse_in_event_loop("runs.bulk.retrieve(…)", "await runs.bulk.aio.retrieve(…)")
+        refuse_in_event_loop("runs.bulk.get(…)", "await runs.bulk.aio.get(…)")
         return self._find_client().request("GET", f"{_PATH}/{quote(bulk_id, safe='')}", BulkAction)
 
     def list(self) -> Iterator[BulkAction]:
@@ -127,16 +127,16 @@ class Bulk:
         path = f"{_PATH}/{quote(bulk_id, safe='')}/abort"
         self._find_client().request("POST", path, BulkActionId)
 
-    def poll(self, bulk_id: str, *, timeout: Duration | None = None, interval: Duration = 1) -> BulkAction:
+    def wait(self, bulk_id: str, *, timeout: Duration | None = None, interval: Duration = 1) -> BulkAction:
         """Return a bulk action once it is over, looking every `interval`; raises WaitTimeout.
 
-        >>> runs.bulk.poll("bulk_06fd3v", timeout="5m").counts.failure
+        >>> runs.bulk.wait("bulk_06fd3v", timeout="5m").counts.failure
         0
         """
-        refuse_in_event_loop("runs.bulk.poll(…)", "await runs.bulk.aio.poll(…)")
+        refuse_in_event_loop("runs.bulk.wait(…)", "await runs.bulk.aio.wait(…)")
         end = None if timeout is None else time.monotonic() + duration_seconds(timeout)
         while True:
-            action = self.retrieve(bulk_id)
+            action = self.get(bulk_id)
             if action.status != BulkStatus.PENDING:
                 return action
             if end is not None and time.monotonic() >= end:
@@ -174,13 +174,13 @@ class AsyncBulk:
         """
         return await in_thread(self._bulk.replay, run_ids, name=name, **filters)
 
-    async def retrieve(self, bulk_id: str) -> BulkAction:
+    async def get(self, bulk_id: str) -> BulkAction:
         """Return a bulk action as it is now.
 
         >>> async def done(bulk_id: str) -> int:
-        ...     return (await runs.bulk.aio.retrieve(bulk_id)).counts.success
+        ...     return (await runs.bulk.aio.get(bulk_id)).counts.success
         """
-        return await in_thread(self._bulk.retrieve, bulk_id)
+        return await in_thread(self._bulk.get, bulk_id)
 
     async def list(self) -> AsyncIterator[BulkAction]:
         """Go through bulk actions, the newest first; pages are fetched as they are needed.
@@ -203,7 +203,7 @@ class AsyncBulk:
         """
         await in_thread(self._bulk.abort, bulk_id)
 
-    async def poll(
+    async def wait(
         self,
         bulk_id: str,
         *,
@@ -213,6 +213,6 @@ class AsyncBulk:
         """Return a bulk action once it is over, looking every `interval`; raises WaitTimeout.
 
         >>> async def finished(bulk_id: str) -> str:
-        ...     return (await runs.bulk.aio.poll(bulk_id, timeout="5m")).status
+        ...     return (await runs.bulk.aio.wait(bulk_id, timeout="5m")).status
         """
-        return await in_thread(self._bulk.poll, bulk_id, timeout=timeout, interval=interval)
+        return await in_thread(self._bulk.wait, bulk_id, timeout=timeout, interval=interval)
