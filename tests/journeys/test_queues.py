@@ -95,7 +95,7 @@ def test_each_key_has_its_own_rate(client: Client) -> None:
 
 
 def test_a_paused_queue_says_so_and_goes_on_when_resumed(served: Served, client: Client) -> None:
-    assert "task/plain" not in served.run("queues", "pause", "task/plain").text
+    assert "plain is paused: 0 running" in served.run("queues", "pause", "task/plain").text
     handle = client.trigger("plain", {"number": 7})
     waiting = client.runs.get(handle.id).waiting_for
     assert waiting is not None
