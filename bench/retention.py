@@ -19,6 +19,7 @@ from trigger_lite.store.database import SqliteDatabase
 from trigger_lite.store.logs import LogRow
 from trigger_lite.store.query import Statement
 from trigger_lite.store.store import Store
+from trigger_lite.store.transaction import Tx
 
 _AGE_DAYS: Final = 400
 _LINES: Final = 5

@@ -36,6 +36,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_every_part_is_measured(report: dict[str, Any]) -> None:
     parts = {figure["name"].partition(".")[0] for figure in report["figures"]}
     names = {"import", "start", "memory", "idle", "triggers", "latency", "runs", "growth", "standing"}
+    names.add("retention")
     assert parts == names
     # These are differences, which may be less than what is measured of them by chance.
     absolute = [f for f in report["figures"] if not f["name"].startswith(("import", "standing"))]

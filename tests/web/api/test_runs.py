@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.web.api.conftest import Api
+from trigger_lite.engine.retention import Kind, remove
 
 _STATES = ("isQueued", "isExecuting", "isWaiting", "isCompleted", "isSuccess", "isFailed", "isCancelled")
 
@@ -289,3 +290,15 @@ async def test_logs_come_in_pages_and_end_with_the_run(api: Api) -> None:
     await api.finish()
     done = await api.get(f"/api/v1/runs/{run_id}/logs", params={"after": str(rest["next"]), "wait": "10"})
     assert (done["lines"], done["next"], done["finished"]) == ([], rest["next"], True)
+
+
+async def test_what_was_removed_by_age_is_left_out(api: Api) -> None:
+    """CN-13: an absent member, not a null."""
+    await api.register("resize")
+    run_id = await api.trigger(payload={"order": 7}, options={"metadata": {"a": 1}})
+    await api.finish()
+    before = (await api.services.store.read(lambda tx: tx.now)) + 60_000
+    assert await api.services.store.write(remove, Kind.PAYLOADS, [run_id], before) == 1
+    run = await api.get(f"/api/v3/runs/{run_id}")
+    assert (run["status"], "payload" in run, "output" in run) == ("COMPLETED", False, False)
+    assert not run.get("metadata")

@@ -7,11 +7,13 @@ import pytest
 
 from tests.support.builders import a_run, a_started_run, a_task, a_version, claim, fail, start, succeed
 from tests.support.site import FORM_TOKEN, Site
+from trigger_lite.engine.retention import Kind, remove
 from trigger_lite.engine.run_metadata import change_metadata
 from trigger_lite.protocol.metadata import Operation
 from trigger_lite.protocol.run_errors import BuiltInError, Cause
 from trigger_lite.store.runs import RunRow
 from trigger_lite.web.dashboard.guard import mask
+from trigger_lite.web.dashboard.texts import day
 
 STACK = """Traceback (most recent call last):
   File "/srv/app/sync.py", line 41, in sync
@@ -198,3 +200,16 @@ async def test_progress_in_the_metadata_is_drawn(site: Site, progress: object, p
     page = await _page(site, a_run(site.engine, metadata={"progress": progress}))
     assert (f'<progress max="100" value="{percent}"' in page) is (percent is not None)
     assert ("<progress" in page) is (percent is not None)
+
+
+async def test_a_run_whose_data_was_removed_by_age_says_so(site: Site) -> None:
+    """CN-13: nobody takes it for a run without a payload."""
+    a_version(site.engine)
+    run = succeed(site.engine, a_started_run(site.engine, payload={"order": 7})).run
+    site.engine.pass_time(1)
+    assert site.engine.do(remove, Kind.PAYLOADS, [run.id], site.engine.now) == 1
+    page = await _page(site, run)
+    removed = site.engine.run(run).pruned_at
+    assert removed is not None
+    assert page.count(f"Removed by age or size on {day(removed)}.") == 3
+    assert "No payload was given" not in page and "order" not in page

@@ -19,7 +19,7 @@ from trigger_lite.web.dashboard.list_views import Timing, took_of
 from trigger_lite.web.dashboard.log_views import LogView
 from trigger_lite.web.dashboard.statuses import StatusView, status_view
 from trigger_lite.web.dashboard.steps import Attempt, Step, attempts_of, steps_of
-from trigger_lite.web.dashboard.texts import ago, bytes_of, duration, one_line, short_id, shown
+from trigger_lite.web.dashboard.texts import ago, bytes_of, day, duration, one_line, short_id, shown
 
 CHILDREN: Final = 50
 """Children listed on a page."""
@@ -191,7 +191,7 @@ def run_view(facts: RunFacts, *, slug: str, now: int, log: LogView, live_href: s
         timeline=timeline_view(facts, now),
         result=result_view(facts, base),
         attempts=tuple(attempt_views(facts, now)),
-        payload=packet_view("payload", "Payload", facts.data.payload, facts.data.payload_type, base),
+        payload=payload_view(facts, base),
         metadata=metadata_view(facts, base),
         details=details_view(facts, slug),
         family=family_view(facts, slug),
@@ -320,18 +320,29 @@ def result_view(facts: RunFacts, base: str) -> ResultView:
     if run.status != RunStatus.COMPLETED_SUCCESSFULLY:
         return ResultView(error, status_view(run).kind, None)
     kind = data.output_type or "application/json"
-    output = packet_view("output", "Output", data.output, kind, base, nothing="The task returned nothing.")
+    nothing = _removed(run) or "The task returned nothing."
+    output = packet_view("output", "Output", data.output, kind, base, nothing=nothing)
     return ResultView(None, "", output)
+
+
+def payload_view(facts: RunFacts, base: str) -> PacketView:
+    nothing = _removed(facts.run) or "No payload was given."
+    data = facts.data
+    return packet_view("payload", "Payload", data.payload, data.payload_type, base, nothing=nothing)
 
 
 def metadata_view(facts: RunFacts, base: str) -> PacketView:
     text = facts.data.metadata if decode_metadata(facts.data.metadata) else None
-    return packet_view("metadata", "Metadata", text, "application/json", base, nothing="No metadata was set.")
+    nothing = _removed(facts.run) or "No metadata was set."
+    return packet_view("metadata", "Metadata", text, "application/json", base, nothing=nothing)
 
 
-def packet_view(
-    name: str, title: str, text: str | None, kind: str, base: str, *, nothing: str = "No payload was given."
-) -> PacketView:
+def _removed(run: RunRow) -> str:
+    """Say that retention removed what was here, and when."""
+    return f"Removed by age or size on {day(run.pruned_at)}." if run.pruned_at is not None else ""
+
+
+def packet_view(name: str, title: str, text: str | None, kind: str, base: str, *, nothing: str) -> PacketView:
     if text is None or text == "":
         return PacketView(f"p-{name}", title, "", None, "", "", nothing)
     value: Any = json_tree.parse(text, kind)
