@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import sqlite3
@@ -5,6 +6,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,6 +206,30 @@ def test_dev_says_once_that_it_makes_no_retries(served: Served, start_command: S
     assert sum("No attempt is made again in dev" in line for line in dev.lines) == 1
 
 
+def test_stopping_dev_cancels_what_it_was_running(served: Served, start_command: StartCommand) -> None:
+    """CN-08: also runs that wait for others; what was not begun waits for the next time."""
+    folder = _tasks(
+        served.folder / "abandoned",
+        "def parent() -> None:\n    child.trigger_and_wait()\n\n\n"
+        "@task\ndef child() -> None:\n    print('begun', flush=True)\n    time.sleep(600)\n",
+    )
+    dev = start_command("dev", folder, "--concurrency", "1", directory=served.folder)
+    dev.wait_for_line("ready as version")
+    parent = _triggered(served, "parent")
+    dev.wait_for_line(r"│ child·\w+ begun")
+    later = _triggered(served, "child")
+    dev.send(signal.SIGINT)
+    dev.wait_for_line("Ctrl-C again ends them now")
+    dev.send(signal.SIGINT)
+    assert dev.wait_for_exit() == 0
+    family = _shown(served, parent)
+    (child,) = family["relatedRuns"]["children"]
+    assert (family["status"], child["status"]) == ("CANCELED", "CANCELED")
+    assert "The worker was stopped before the run finished" in family["error"]["message"]
+    assert _shown(served, later)["status"] == "QUEUED"
+    assert served.run("runs", "cancel", later, "--env", "dev").code == 0
+
+
 def test_dev_without_a_server_says_how_to_start_one(run: RunAnywhere, tmp_path: Path) -> None:
     _tasks(tmp_path / "jobs", "def idle() -> None: ...\n")
     assert "start one with 'trigger-lite serve'" in refusal(run("dev", "jobs"))
@@ -301,8 +327,17 @@ def test_the_demo_shows_three_runs_and_stops(tmp_path: Path) -> None:
 def _tasks(folder: Path, function: str) -> Path:
     """Write a file with one task; return its folder."""
     folder.mkdir(exist_ok=True)
-    (folder / "tasks.py").write_text(f"from trigger_lite import task\n\n\n@task\n{function}")
+    (folder / "tasks.py").write_text(f"import time\n\nfrom trigger_lite import task\n\n\n@task\n{function}")
     return folder
+
+
+def _triggered(served: Served, task: str) -> str:
+    return served.run("trigger", task, "--env", "dev").lines[0].split()[0]
+
+
+def _shown(served: Served, run_id: str) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(served.run("runs", "get", run_id, "--env", "dev", "--json").text)
+    return shown
 
 
 def _is_worker(pid: int) -> bool:

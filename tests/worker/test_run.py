@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.support.fake_server import FakeServer
 from tests.support.worker_process import process_ended, write_tasks
 from tests.worker.conftest import StartWorker
@@ -152,15 +154,20 @@ async def test_stopping_lets_runs_finish(server: FakeServer, start_worker: Start
     assert await worker.ended() == 0
 
 
-async def test_a_run_that_outlives_the_grace_is_reported_as_ended(
-    server: FakeServer, start_worker: StartWorker
+@pytest.mark.parametrize(
+    ("cancels", "code"), [(False, ErrorCode.TASK_PROCESS_SIGTERM), (True, ErrorCode.TASK_RUN_CANCELLED)]
+)
+async def test_a_run_that_outlives_the_grace_is_reported_as_ended_or_cancelled(
+    server: FakeServer, start_worker: StartWorker, cancels: bool, code: ErrorCode
 ) -> None:
-    worker = start_worker(ANSWER.format(number=1), stop_grace=0.1)
+    """CN-08: cancelled by a worker for development, never by another."""
+    worker = start_worker(ANSWER.format(number=1), stop_grace=0.1, cancels_at_stop=cancels)
     run = server.push("waits_for", {"path": "/never"})
     await server.until(lambda: bool(server.lines_of(run)))
     assert await worker.stopped() == 0
     error = (await server.completion_of(run)).completion.error
-    assert isinstance(error, InternalError) and error.code is ErrorCode.TASK_PROCESS_SIGTERM
+    assert isinstance(error, InternalError) and error.code is code
+    assert error.message == "The worker was stopped before the run finished"
 
 
 async def test_a_second_signal_ends_everything_at_once(server: FakeServer, start_worker: StartWorker) -> None:
@@ -187,7 +194,7 @@ async def test_killing_the_worker_leaves_no_process(server: FakeServer, start_wo
 
 
 async def test_the_loss_of_the_template_is_survived(server: FakeServer, start_worker: StartWorker) -> None:
-    worker = start_worker(ANSWER.format(number=1))
+    worker = start_worker(ANSWER.format(number=1), handback_after=30)  # importing again may take its time
     run = server.push("waits_for", {"path": "/never"})
     await server.until(lambda: bool(server.lines_of(run)))
     child = int(server.lines_of(run)[0].message.removeprefix("pid "))

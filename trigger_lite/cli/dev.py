@@ -1,6 +1,7 @@
 """`trigger-lite dev`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,10 @@ Then, in another terminal:
 def command(
     ctx: click.Context, *, directory: Path | None, concurrency: int | None, parked_memory: int | None
 ) -> None:
-    """Run the tasks of a folder in the dev environment, and again whenever a file changes."""
+    """Run the tasks of a folder in the dev environment, and again whenever a file changes.
+
+    Ctrl-C lets runs finish for 30 s; what is left then, or at a second Ctrl-C, is cancelled.
+    """
     from trigger_lite.cli.api import open_api
     from trigger_lite.cli.tasks_folder import project_folder, project_of, tasks_folder
     from trigger_lite.cli.work import work, worker_settings
@@ -59,7 +63,8 @@ def command(
     settings = worker_settings(
         target, folder, project, concurrency=concurrency, parked_memory=parked_memory, name=None, watch=True
     )
-    ctx.exit(work(settings, DevPrinter(retries=dev_retries(project))))
+    # Code that is still being written is nothing to make another attempt of some other day (CN-08).
+    ctx.exit(work(replace(settings, cancels_at_stop=True), DevPrinter(retries=dev_retries(project))))
 
 
 def dev_retries(project: "ProjectConfig") -> bool:

@@ -38,13 +38,12 @@ from trigger_lite.worker.output import AttemptOutput
 from trigger_lite.worker.parking import Parking
 from trigger_lite.worker.settings import WorkerSettings
 
-STOPPED = InternalError(ErrorCode.TASK_PROCESS_SIGTERM, "The worker was stopped before the run finished")
-
 
 class Attempts:
     """Everything between handing a run to a child and telling the server how it ended.
 
     `ended` is called with each attempt that is over and how long it ran, waits aside, before it is reported.
+    `stop_error` is how a run ends that is cut off because this worker stops.
     """
 
     def __init__(
@@ -62,6 +61,8 @@ class Attempts:
         self._observer = observer
         self._ended = ended
         self._template_lost = template_lost
+        code = ErrorCode.TASK_RUN_CANCELLED if settings.cancels_at_stop else ErrorCode.TASK_PROCESS_SIGTERM
+        self.stop_error = InternalError(code, "The worker was stopped before the run finished")
         self._logs = LogShipping(outbox)
         self._is_reading = True
         self.crew = Crew(settings, self)
@@ -136,7 +137,7 @@ class Attempts:
 
     def report_stopped(self, held: HeldRun) -> None:
         """Report that this worker ends before it could make the next attempt."""
-        self.report(held, self._failed(held, STOPPED))
+        self.report(held, self._failed(held, self.stop_error))
 
     def check_backlog(self) -> None:
         """Read children's output only while there is room for it."""
@@ -164,7 +165,7 @@ class Attempts:
         """End an attempt, as a stop does, whose wait is known not to end within so many seconds."""
         until = held.parked_until
         if held.parked_at is not None and until is not None and until > self._loop.time() + seconds:
-            self.stop(held, STOPPED)
+            self.stop(held, self.stop_error)
 
     def started(self, held: HeldRun) -> None:
         """The server knows that the attempt has begun, so it may wait now."""

@@ -23,7 +23,7 @@ from trigger_lite.protocol.worker import (
     Welcome,
 )
 from trigger_lite.protocol.worker import HeldRun as NamedRun
-from trigger_lite.worker.attempts import STOPPED, Attempts
+from trigger_lite.worker.attempts import Attempts
 from trigger_lite.worker.credits import RunLengths
 from trigger_lite.worker.held import HeldRun, Stage
 from trigger_lite.worker.outbox import Outbox
@@ -168,13 +168,13 @@ class Dispatch:
         """End what still runs, as if by SIGTERM from outside."""
         for held in list(self._runs.values()):
             if held.stage is Stage.RUNNING:
-                self._attempts.stop(held, STOPPED)
+                self._attempts.stop(held, self._attempts.stop_error)
 
     def kill_running(self) -> None:
         """End what still runs, at once."""
         for held in list(self._runs.values()):
             if held.stage is Stage.RUNNING and held.child is not None:
-                held.stop_error = held.stop_error or STOPPED
+                held.stop_error = held.stop_error or self._attempts.stop_error
                 self._attempts.crew.kill(held.child)
         self._attempts.failure_hooks.stop()
         self._check_quiet()

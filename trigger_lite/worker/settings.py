@@ -61,6 +61,8 @@ class WorkerSettings:
     """How long a process may go on after SIGTERM before SIGKILL."""
     stop_grace: float = 30.0
     """How long runs may go on after the worker was asked to stop."""
+    cancels_at_stop: bool = False
+    """Cancel runs that are cut off when this worker stops, as `dev` does, instead of failing the attempt."""
     handback_after: float = 0.25
     """A run fetched ahead that found no free child for this long returns to the queue."""
     idle_child_after: float = 30.0
