@@ -21,7 +21,10 @@ def test_the_long_wait_that_would_pass_the_budget_is_refused() -> None:
         parking.add(run, long(40 * MB))
     problem = parking.problem(long(40 * MB))
     assert problem is not None
-    assert "3 runs that wait on this worker would hold 120 MB, and its budget for them is 100 MB" in problem
+    assert (
+        "wait on this worker, 3 with this one, would hold 120 MB, and its budget for them is 100 MB"
+        in problem
+    )
     assert parking.problem(Park(31.0, 40 * MB)) == problem
     assert parking.problem(short(40 * MB)) is None
 

@@ -29,7 +29,7 @@ class Parking:
         if _is_short(park) or memory <= self._budget:
             return None
         return (
-            f"with this one, {len(self._parked) + 1} runs that wait on this worker would hold "
+            f"the runs that wait on this worker, {len(self._parked) + 1} with this one, would hold "
             f"{megabytes(memory)}, and its budget for them is {megabytes(self._budget)}: wait at most "
             f"{SHORT_SECONDS:g}s, give the worker more by --parked-memory or TRIGGER_LITE_PARKED_MEMORY, "
             "or start another worker"
