@@ -359,8 +359,8 @@ async def test_a_long_wait_past_the_memory_budget_fails_with_what_to_do(
     completion = (await server.completion_of(server.push("nap_in_vain"))).completion
     assert completion.output is not None
     assert re.fullmatch(
-        r"ParkedMemoryFull: the runs that wait on this worker, 1 with this one, would hold \d+ MB, and its budget "
-        r"for them is 1 MB: wait at most 30s, give the worker more by --parked-memory or "
+        r"ParkedMemoryFull: the runs that wait on this worker, 1 with this one, would hold \d+ MB, "
+        r"and its budget for them is 1 MB: wait at most 30s, give the worker more by --parked-memory or "
         r"TRIGGER_LITE_PARKED_MEMORY, or start another worker",
         completion.output,
     )
