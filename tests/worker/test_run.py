@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_server import FakeServer
-from tests.support.worker_process import process_ended, write_tasks
+from tests.support.worker_process import WorkerProcess, process_ended, write_tasks
 from tests.worker.conftest import StartWorker
 from trigger_lite.protocol.run_errors import ErrorCode, InternalError
 from trigger_lite.protocol.worker import Complete, Version
@@ -204,6 +204,38 @@ async def test_the_loss_of_the_template_is_survived(server: FakeServer, start_wo
     await worker.line("importing again")
 
 
+@pytest.mark.parametrize("served_before", [False, True])
+async def test_a_template_that_is_lost_before_its_version_is_registered_is_made_anew(
+    server: FakeServer, start_worker: StartWorker, served_before: bool
+) -> None:
+    """AT-27: the server does not answer meanwhile, at the start or later."""
+    server.register_status = 200 if served_before else 503
+    worker = start_worker(ANSWER.format(number=1))
+    if served_before:
+        await worker.line("Connected")
+        server.register_status = 503
+        await _kill_template(worker)
+    await worker.line("Disconnected.*refused")
+    await _kill_template(worker)
+    server.register_status = 200
+    # Once for the template that is gone, once for the next.
+    await server.until(lambda: len(server.registered) == 2 + served_before)
+    assert (await server.completion_of(server.push("answer"))).completion.output == "1"
+
+
+async def test_a_lost_template_whose_version_is_refused_is_made_anew_until_it_is_taken(
+    server: FakeServer, start_worker: StartWorker
+) -> None:
+    worker = start_worker(ANSWER.format(number=1))
+    await worker.line("Connected")
+    server.register_status = 422
+    await _kill_template(worker)
+    await worker.line("The server refused this version: this version is refused")
+    server.register_status = 200
+    await server.until(lambda: len(server.registered) == 2)
+    assert (await server.completion_of(server.push("answer"))).completion.output == "1"
+
+
 async def test_children_can_be_spawned_where_fork_is_not_safe(
     server: FakeServer, start_worker: StartWorker
 ) -> None:
@@ -225,6 +257,13 @@ async def test_children_that_crash_leave_no_zombie_and_no_descriptor(
     assert _descriptors_of(worker.pid) <= before
     assert "Z" not in _states_below(worker.pid)
     assert await worker.stopped() == 0
+
+
+async def _kill_template(worker: WorkerProcess) -> None:
+    """Kill the process that imported the tasks."""
+    template = _children_of(worker.pid)[0]
+    os.kill(template, signal.SIGKILL)
+    await process_ended(template)
 
 
 def _descriptors_of(pid: int) -> int:

@@ -52,7 +52,13 @@ class Crew:
         return sum(not child.is_ready and not child.is_dismissed for child in self._children.values())
 
     def use(self, template: TemplateProcess) -> None:
-        """Take new children from this template; those of another end when they are done."""
+        """Take new children from this template; those of another end when they are done.
+
+        One that ended meanwhile is lost like one in use.
+        """
+        if template.exit_code is not None:
+            self._listener.template_lost(template.exit_code)
+            return
         former, self._template = self._template, template
         template.listener = self
         self._templates.add(template)

@@ -201,7 +201,8 @@ class Worker:
             await asyncio.sleep(wait)
 
     def _fingerprint(self) -> frozenset[tuple[str, int, int]]:
-        return fingerprint(Path(self._settings.directory), Path(self._index.root), self._index.ignore)
+        index = self._index
+        return fingerprint(Path(self._settings.directory), Path(index.root), index.ignore, index.dirs)
 
     async def _keep_template(self) -> None:
         """Import again when the process that did is gone."""
@@ -209,13 +210,25 @@ class Worker:
             await self._template_gone.wait()
             self._template_gone.clear()
             for wait in waits():
-                template, index = await load_template(self._settings, self._launch)
-                if template is not None:
-                    self._index = index
-                    self._use(template, index, await self._register(index))
+                if await self._import_again():
                     break
-                self._tell(index)
                 await asyncio.sleep(wait)
+
+    async def _import_again(self) -> bool:
+        """Import after the process that did was lost; tell whether there is one again."""
+        template, index = await load_template(self._settings, self._launch)
+        if template is None:
+            self._tell(index)
+            return False
+        self._index = index
+        try:
+            registered = await self._register(index)
+        except RegistrationRefused as error:
+            template.close()
+            self._observer.notice(Problem(f"The server refused this version: {error}"))
+            return False
+        self._use(template, index, registered)
+        return True
 
     def _use(self, template: TemplateProcess, index: Index, registered: RegisteredWorker) -> None:
         self._serving = index

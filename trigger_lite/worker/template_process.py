@@ -35,6 +35,8 @@ class TemplateProcess:
         self._decoder: msgspec.msgpack.Decoder[FromTemplate] = msgspec.msgpack.Decoder(FromTemplate)
         self._received = bytearray()
         self._is_closed = False
+        self.exit_code: int | None = None
+        """How it ended by itself; None while it runs."""
         self._launched = launch()
         self._sock = self._launched.sock
         self._sock.setblocking(False)
@@ -101,4 +103,5 @@ class TemplateProcess:
     def _ended(self) -> None:
         self._is_closed = True
         self._loop.remove_reader(self._sock)
-        self.listener.template_ended(self, self._launched.bury())
+        self.exit_code = self._launched.bury()
+        self.listener.template_ended(self, self.exit_code)
