@@ -93,3 +93,21 @@ def test_a_file_is_imported_once_whatever_its_name(tmp_path: Path, name: str, de
     folder.mkdir()
     (folder / name).write_text("from trigger_lite import task\n\n\n@task\ndef hello() -> None: ...\n")
     assert loaded(folder, where=folder if depth == 0 else tmp_path) == "['hello'] []"
+
+
+def test_at_the_root_of_a_project_its_folders_are_searched(tmp_path: Path) -> None:
+    """A folder that was named is searched whole, whatever the project says."""
+    a_tree(tmp_path)
+    for name in ("drive.py", "more/x.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+
+    def found(directory: Path, *dirs: str) -> list[str]:
+        files = list_task_files(directory, tmp_path, (), dirs)
+        return [path.relative_to(tmp_path).as_posix() for path in files]
+
+    jobs = ["jobs/a.py", "jobs/more/b.py", "jobs/more/old_c.py"]
+    assert found(tmp_path, "jobs", "jobs/more", "gone") == jobs
+    assert found(tmp_path, "gone") == []
+    assert found(tmp_path / "more", "jobs") == ["more/x.py"]
+    assert found(tmp_path) == ["drive.py", *jobs, "more/x.py"]

@@ -22,13 +22,18 @@ _SKIPPED_FILES: Final = ("test_*.py", "*_test.py", "conftest.py", "setup.py", "_
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
 
 
-def list_task_files(directory: Path, root: Path, ignore: Sequence[str]) -> list[Path]:
-    """Return every task file at or below `directory`, sorted.
+def list_task_files(
+    directory: Path, root: Path, ignore: Sequence[str], dirs: Sequence[str] = ()
+) -> list[Path]:
+    """Return every task file at or below `directory`, sorted; in the root of the project, of its `dirs`.
 
     Hidden folders, virtual environments and tests are left out, and what matches a pattern of
     `ignore`, relative to `root`, where `**/` stands for any folders.
     """
-    return sorted(path for path in _walk(directory) if not _is_ignored(path, root, ignore))
+    chosen = [root / name for name in dirs if (root / name).is_dir()]
+    folders = chosen if directory == root and dirs else [directory]
+    found = {path for folder in folders for path in _walk(folder)}
+    return sorted(path for path in found if not _is_ignored(path, root, ignore))
 
 
 def init_files(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:

@@ -47,15 +47,15 @@ def load(directory: Path, importing: Callable[[str], None]) -> tuple[ProjectConf
         root = error.path.parent
         seen = fingerprint(directory, root, ())
         return ProjectConfig(), Index(problem=str(error), root=str(root), fingerprint=seen)
-    root, ignore = project.root, project.ignore
-    seen = fingerprint(directory, root, ignore)
-    watched = Index(root=str(root), ignore=ignore, fingerprint=seen)
+    root, ignore, dirs = project.root, project.ignore, project.dirs
+    seen = fingerprint(directory, root, ignore, dirs)
+    watched = Index(root=str(root), ignore=ignore, dirs=dirs, fingerprint=seen)
     if not directory.is_dir():
         return project, replace(watched, problem=f"{directory} is not a folder")
     directory = directory.resolve()
     put_on_path(directory, root)
-    files = list_task_files(directory, root, ignore)
-    first = init_files(files, (directory, *(root / name for name in project.dirs)))
+    files = list_task_files(directory, root, ignore, dirs)
+    first = init_files(files, (directory, *(root / name for name in dirs)))
     broken = import_task_files(first, root, importing)
     if broken:
         problem = f"{INIT_FILE} cannot be imported, and no task runs without what it sets up"

@@ -69,7 +69,7 @@ class Index(Packet, frozen=True):
     """Everything the files define, the project's defaults applied.
 
     `content_hash` names all that a change would make another version of. `problem` says in one line
-    why nothing was imported. `root`, `ignore` and `fingerprint` are for whoever watches the files.
+    why nothing was imported. `root`, `ignore`, `dirs` and `fingerprint` are for whoever watches the files.
     """
 
     tasks: list[TaskManifest] = []
@@ -78,6 +78,7 @@ class Index(Packet, frozen=True):
     content_hash: str = ""
     root: str = ""
     ignore: list[str] = []
+    dirs: list[str] = []
     fingerprint: frozenset[tuple[str, int, int]] = frozenset()
     problem: str | None = None
 

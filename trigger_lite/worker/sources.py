@@ -14,10 +14,10 @@ from trigger_lite.worker.project import CONFIG_FILE, PYPROJECT
 Fingerprint = frozenset[tuple[str, int, int]]
 
 
-def fingerprint(directory: Path, root: Path, ignore: Sequence[str]) -> Fingerprint:
+def fingerprint(directory: Path, root: Path, ignore: Sequence[str], dirs: Sequence[str] = ()) -> Fingerprint:
     """Return what is another when a task file, or the project's settings, were changed, added or removed."""
     found = []
-    files = list_task_files(directory.resolve(), root, ignore) if directory.is_dir() else []
+    files = list_task_files(directory.resolve(), root, ignore, dirs) if directory.is_dir() else []
     for path in (*files, root / CONFIG_FILE, root / PYPROJECT):
         try:
             status = path.stat()
