@@ -512,6 +512,20 @@ def test_a_run_that_finds_no_slot_waits_for_one(engine: Harness) -> None:
     assert engine.run(behind).execution_status == X.QUEUED
 
 
+def test_a_wait_asked_for_again_while_it_wants_a_slot_is_answered(engine: Harness) -> None:
+    """Q-24, WP-13: the first answer was lost; another wait is refused still."""
+    a_version(engine, a_task(queue={"name": "one", "concurrencyLimit": 1}))
+    token, other = a_token(engine), a_token(engine)
+    run = wait_for(engine, a_started_run(engine), token)
+    a_started_run(engine)
+    complete_with(engine, token)
+    queued = engine.run(run)
+    assert wait_for(engine, queued, token) == queued
+    with pytest.raises(Unprocessable):
+        wait_for(engine, queued, other)
+    assert engine.run(run) == queued
+
+
 def test_runs_whose_wait_is_over_keep_their_order(engine: Harness) -> None:
     """Q-06, Q-24: by the order key they first had."""
     a_version(engine, a_task(queue={"name": "one", "concurrencyLimit": 1}))

@@ -19,7 +19,7 @@ from trigger_lite.protocol.statuses import RunStatus
 from trigger_lite.protocol.waitpoints import TIMEOUT_CODE, WaitpointKind
 from trigger_lite.store import runs, waitpoints
 from trigger_lite.store.runs import RunRow
-from trigger_lite.store.transaction import Tx
+from trigger_lite.store.transaction import Reader, Tx
 from trigger_lite.store.waitpoints import EdgeRow, WaitpointRow
 
 COMPLETED: Final = "COMPLETED"
@@ -183,6 +183,8 @@ def block(tx: Tx, run: RunRow, edges: Sequence[Edge]) -> None:
     if starts.is_to_begin(tx, run):
         run = starts.begin_attempt(tx, run)
     is_waiting = run.execution_status == X.EXECUTING_WITH_WAITPOINTS
+    if run.execution_status == X.QUEUED_EXECUTING and _waited_for(tx, run, edges):
+        return  # asked again for want of an answer: the wait is over, and a slot is on its way
     if not is_waiting and run.execution_status != X.EXECUTING:
         raise Unprocessable(f"{run.id} is {run.execution_status}; only a run that executes can wait")
     for edge in edges:
@@ -198,6 +200,13 @@ def block(tx: Tx, run: RunRow, edges: Sequence[Edge]) -> None:
         )
         slots.release(tx, run)
     continue_run(tx, run.id)
+
+
+def _waited_for(tx: Reader, run: RunRow, edges: Sequence[Edge]) -> bool:
+    """Tell whether all of these ended the wait that the newest snapshot ends."""
+    [newest] = runs.list_snapshots(tx, run.id, after=run.snapshot_seq - 1)
+    ended = {waitpoint_id for waitpoint_id, _ in orjson.loads(newest.completed or "[]")}
+    return all(edge.waitpoint_id in ended for edge in edges)
 
 
 def continue_run(tx: Tx, run_id: str) -> None:
