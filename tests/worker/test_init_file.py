@@ -101,4 +101,4 @@ def test_each_tasks_folder_of_a_project_has_its_own(tmp_path: Path) -> None:
     task = "from trigger_lite import task\n@task\ndef {name}() -> None: ...\n"
     for path, name in (("app.py", "app"), ("jobs/init.py", "first"), ("jobs/deeper/init.py", "later")):
         (tmp_path / path).write_text(task.format(name=name))
-    assert loaded(tmp_path, where=tmp_path) == "['first', 'app', 'later'] []"
+    assert loaded(tmp_path, where=tmp_path) == "['first', 'later'] []"
