@@ -70,7 +70,7 @@ def _names() -> list[str]:
     """Return the checks that the files hold; those made in a loop stand there once."""
     text = "\n".join(
         (_SDK / name).read_text()
-        for name in ("triggering.mjs", "reading.mjs", "refusals.mjs", "schedules.mjs", "batches.mjs")
+        for name in re.findall(r'import "\./(\w+\.mjs)"', (_SDK / "main.mjs").read_text())
     )
     looped = re.findall(
         r'^  (?:"([^"]+)"|(\w+)): ', text.partition("const VALUES = {")[2].partition("};")[0], re.M
