@@ -13,8 +13,10 @@ from trigger_lite import (
     BatchHandle,
     Client,
     Ctx,
+    Debounce,
     Err,
     Fire,
+    IdempotencyKey,
     Ok,
     OutOfMemory,
     Rate,
@@ -33,6 +35,7 @@ from trigger_lite import (
     configure,
     current,
     get_logger,
+    idempotency_keys,
     metadata,
     queue,
     run_inline,
@@ -43,6 +46,7 @@ from trigger_lite import (
     tokens,
     wait,
 )
+from trigger_lite.protocol.bulk_actions import BulkAction
 from trigger_lite.protocol.runs import RunDetail, RunSummary
 from trigger_lite.protocol.schedules import Schedule
 from trigger_lite.protocol.waitpoints import TokenView
@@ -155,6 +159,11 @@ def options(when: datetime) -> None:
     )
     assert_type(later.trigger(Sync("o")), RunHandle[int])
     resize.with_(delay=when).with_(queue="other").trigger("u", 3)
+    quiet = Debounce("org_42", "5s", mode="trailing", max_delay=timedelta(minutes=1))
+    assert_type(resize.with_(debounce=quiet).trigger("u").reschedule(when), RunDetail)
+    once = IdempotencyKey("org_42", scope="global")
+    assert_type(resize.with_(idempotency_key=once, debounce=None).trigger("u"), RunHandle[bytes])
+    idempotency_keys.reset(resize, once)
 
 
 def batches() -> None:
@@ -205,6 +214,11 @@ def run_by_run() -> None:
     assert_type(runs.get("run_1"), RunDetail)
     assert_type(runs.list(status=["FAILED"], task="resize", period="1d"), Iterator[RunSummary])
     assert_type(runs.replay("run_1", payload={"a": 1}), RunHandle[Any])
+    assert_type(runs.replay("run_1", version="20300101.1", machine="large-1x", delay="1h"), RunHandle[Any])
+    assert_type(runs.reschedule("run_1", "2h"), RunDetail)
+    assert_type(runs.bulk.cancel(status="QUEUED", task="resize", period="30d"), BulkAction)
+    assert_type(runs.bulk.replay(["run_1"], name="again").counts.success, int)
+    assert_type(runs.bulk.list(), Iterator[BulkAction])
     configure(url="http://127.0.0.1:3040", key="k")
     client = Client("http://127.0.0.1:3040", "k", attempts=1, timeout="5s")
     assert_type(client.trigger("other", {"a": 1}, delay="1h", tags="t"), RunHandle[Any])
