@@ -6,12 +6,14 @@ from tests.support.builders import (
     WORKER,
     a_run,
     a_started_run,
+    a_task,
     a_version,
     claim,
     claim_one,
     fail,
     start,
     succeed,
+    trigger,
 )
 from tests.support.harness import NOW, Harness
 from trigger_lite.engine.attempts import cancel_run
@@ -235,3 +237,19 @@ def test_a_cancel_of_a_run_being_retried_in_its_worker_asks_the_worker(engine: H
     assert asked.execution_status == X.PENDING_CANCEL
     with pytest.raises(StaleSnapshot):
         start(engine, soon)
+
+
+def test_cancelling_children_of_which_one_waits_for_another_cancels_both(engine: Harness) -> None:
+    """CN-04, WP-16: the end of the first ends the wait of the second, which is cancelled as it is then."""
+    a_version(engine, a_task(), a_task("mail", queue={"concurrencyLimit": 0}))
+    parent = a_started_run(engine)
+    first = a_run(engine, "mail", parent_run_id=parent.id, idempotency_key="order-7")
+    second = a_started_run(engine, parent_run_id=parent.id)
+    options = {"idempotency_key": "order-7", "resume_parent_on_completion": True}
+    trigger(engine, "mail", parent_run_id=second.id, **options)
+    _cancel(engine, parent)
+    succeed(engine, engine.run(parent))
+    assert engine.run(parent).execution_status == X.FINISHED
+    assert engine.run(first).execution_status == X.FINISHED
+    assert engine.run(second).execution_status == X.PENDING_CANCEL
+    assert engine.load().held == 0

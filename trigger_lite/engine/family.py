@@ -37,17 +37,20 @@ def cancel_children(tx: Tx, parent: RunRow, reason: str) -> None:
     """
     finished = [parent.id]
     while finished:
-        for child in _unfinished_children(tx, finished.pop()):
+        for child_id in _unfinished_children(tx, finished.pop()):
+            child = runs.find_run(tx, child_id)
+            assert child is not None  # read just now, in this transaction
+            # The end of one before it may have ended its wait.
             if ExecutionStatus(child.execution_status) in OWNED_BY_WORKER:
                 _request(tx, child, reason)
             else:
                 finished.append(_finish(tx, child, reason).id)
 
 
-def _unfinished_children(tx: Tx, parent_id: str) -> Iterator[RunRow]:
+def _unfinished_children(tx: Tx, parent_id: str) -> Iterator[str]:
     after = ""
     while page := runs.list_unfinished_children(tx, parent_id, after=after, count=CHILDREN_AT_ONCE):
-        yield from (child for child in page if RunStatus(child.status) not in TERMINAL)
+        yield from (child.id for child in page if RunStatus(child.status) not in TERMINAL)
         after = page[-1].id
 
 
