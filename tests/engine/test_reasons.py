@@ -16,6 +16,9 @@ from tests.support.builders import (
 )
 from tests.support.harness import Harness
 from trigger_lite.engine.attempts import cancel_run
+from trigger_lite.engine.batch_items import add_item
+from trigger_lite.engine.batch_requests import BatchRequest
+from trigger_lite.engine.batches import create_batch
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.expiry import expire_lapsed
 from trigger_lite.engine.line_reasons import MOST_AHEAD, Reason
@@ -236,3 +239,16 @@ def test_an_expired_run_names_its_ttl(engine: Harness) -> None:
     engine.pass_time(601)
     engine.do(expire_lapsed, 10)
     assert text(engine, run) == "expired: not started within its TTL of 10m"
+
+
+def test_a_run_that_waits_for_its_batch_counts_the_results_that_lack(engine: Harness) -> None:
+    """Of runs that go on, and of items that are yet to come."""
+    a_version(engine)
+    parent = a_started_run(engine)
+    request = BatchRequest(run_count=3, parent_id=parent.id, resume_parent=True)
+    batch = engine.do(create_batch, engine.prod, request).batch
+    for index in range(2):
+        engine.do(add_item, engine.prod, batch.id, index, a_request(engine))
+    assert text(engine, parent) == "waiting for its batch: 3 of 3 runs are not over"
+    succeed(engine, start(engine, claim_one(engine)))
+    assert text(engine, parent) == "waiting for its batch: 2 of 3 runs are not over"

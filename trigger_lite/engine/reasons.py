@@ -12,9 +12,10 @@ from trigger_lite.protocol.run_errors import InternalError, api_error
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.protocol.statuses import RunStatus as R
 from trigger_lite.protocol.waiting import WaitReason
-from trigger_lite.store import waitpoints
+from trigger_lite.store import batches, waitpoints
 from trigger_lite.store.runs import RunRow, SnapshotRow
 from trigger_lite.store.transaction import Reader
+from trigger_lite.store.waitpoints import WaitpointRow
 
 
 def explain(
@@ -71,10 +72,9 @@ def _retrying(run: RunRow, at: int) -> Reason:
 def _waiting(tx: Reader, run: RunRow) -> Reason:
     """Name what the run waits for; the rest of a long list is counted."""
     pending = waitpoints.list_pending(tx, run.id, count=MOST_AHEAD + 1)
-    kinds = {waitpoint.kind for waitpoint in pending}
-    if "BATCH" in kinds:
-        left = sum(waitpoint.kind == "RUN" for waitpoint in pending)
-        return Reason(f"waiting for its batch: {left:,} runs are not over")
+    batch = next((found for found in pending if found.completes_batch is not None), None)
+    if batch is not None:
+        return Reason(f"waiting for its batch: {_left_of(tx, batch)} runs are not over")
     if not pending:
         return Reason("waiting: about to go on")
     first = pending[0]
@@ -87,6 +87,13 @@ def _waiting(tx: Reader, run: RunRow) -> Reason:
             return Reason(text if first.due_at is None else f"{text}, times out in", until=first.due_at)
         case _:
             return Reason("waiting: goes on in", until=first.due_at, more=more)
+
+
+def _left_of(tx: Reader, waitpoint: WaitpointRow) -> str:
+    """Count the results that a batch lacks: of runs that go on, and of items that are yet to come."""
+    batch = batches.find_batch(tx, waitpoint.completes_batch or "")
+    assert batch is not None  # one that is waited for is kept
+    return f"{batch.run_count - batch.failed - batch.finished:,} of {batch.run_count:,}"
 
 
 # ---- with a worker, or over -------------------------------------------------------------------------
