@@ -12,7 +12,7 @@ from trigger_lite.engine.queue_limits import refuse_if_full
 from trigger_lite.engine.requests import RunRequest
 from trigger_lite.engine.waitpoints import Edge
 from trigger_lite.protocol.errors import Unprocessable
-from trigger_lite.protocol.statuses import RELEASES_IDEMPOTENCY_KEY, TERMINAL, RunStatus
+from trigger_lite.protocol.statuses import RELEASES_IDEMPOTENCY_KEY, TERMINAL, ExecutionStatus, RunStatus
 from trigger_lite.store import queues, requests, runs, versions
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.queues import QueueRow
@@ -62,10 +62,12 @@ def trigger_run(tx: Tx, environment: EnvironmentRow, request: RunRequest) -> Tri
     parent = _parent(tx, environment, request)
     holder = _holder_of_key(tx, environment, request)
     if holder is not None:
+        _refuse_circle(tx, parent, holder, request)
         _let_wait(tx, parent, holder, request)
         return Triggered(holder.id, is_cached=True)
     pushed = debounce.push(tx, environment, request)
     if pushed is not None:
+        _refuse_circle(tx, parent, pushed, request)
         return _answered(tx, environment, request, parent, pushed)
     version_id = _pinned_version(tx, environment, request) or _version_of_parent(tx, request, parent)
     task = _task(tx, environment, request, version_id)
@@ -126,10 +128,7 @@ def _let_wait(tx: Tx, parent: RunRow | None, child: RunRow, request: RunRequest)
 
     For an item of a batch it waits already: the batch tells it of the run (BA-16).
     """
-    if parent is None or not request.resume_parent:
-        return
-    _refuse_circle(tx, parent, child)
-    if request.batch_id is not None:
+    if parent is None or not request.resume_parent or request.batch_id is not None:
         return
     edge = Edge(waitpoints.waitpoint_of_run(tx, child).id)
     newest = runs.find_run(tx, parent.id)
@@ -137,13 +136,23 @@ def _let_wait(tx: Tx, parent: RunRow | None, child: RunRow, request: RunRequest)
     waitpoints.block(tx, newest, [edge])
 
 
-def _refuse_circle(tx: Tx, parent: RunRow, child: RunRow) -> None:
-    """Refuse that a run waits for itself or for a run above it, which an idempotency key may have found."""
-    above: RunRow | None = parent
-    while above is not None and RunStatus(child.status) not in TERMINAL:
-        if above.id == child.id:
-            raise Unprocessable(f"{parent.id} would wait for {child.id}, which waits for it in turn")
-        above = None if above.parent_id is None else runs.find_run(tx, above.parent_id)
+def _refuse_circle(tx: Tx, parent: RunRow | None, found: RunRow, request: RunRequest) -> None:
+    """Refuse that a run waits for itself, or for one above it that waits for it: a key may have found it.
+
+    Looks no further up than runs wait: a chain in which each run only triggers the next may be very long.
+    """
+    above = parent if request.resume_parent else None
+    while above is not None:
+        if above.id == found.id:
+            raise Unprocessable(f"{request.parent_id} would wait for {found.id}, which waits for it in turn")
+        above = _waiting_parent(tx, above)
+
+
+def _waiting_parent(tx: Tx, run: RunRow) -> RunRow | None:
+    """Return the parent of a run if it may be waiting for it."""
+    parent = runs.find_run(tx, run.parent_id) if run.is_awaited and run.parent_id is not None else None
+    waits = parent is not None and parent.execution_status == ExecutionStatus.EXECUTING_WITH_WAITPOINTS
+    return parent if waits else None
 
 
 # ---- what the run belongs to ----------------------------------------------------------------------
