@@ -16,11 +16,12 @@ from tests.support.builders import (
     newest,
     start,
     succeed,
+    trigger,
 )
 from tests.support.harness import NOW, Harness
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.deliveries import hand_back
-from trigger_lite.engine.queues import Claims, Offer, claim_runs
+from trigger_lite.engine.queues import Claims, Offer, claim_runs, set_environment_limit
 from trigger_lite.protocol.errors import StaleSnapshot
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.protocol.statuses import RunStatus as R
@@ -273,3 +274,30 @@ def test_a_machine_larger_than_any_host_is_no_reason_to_wait(engine: Harness) ->
     a_version(engine)
     run = a_run(engine, machine="large-2x")
     assert claim_one(engine).id == run.id
+
+
+def test_a_wait_that_ends_during_a_claim_takes_no_slot_twice(engine: Harness) -> None:
+    """Q-15, Q-24, Q-40: a run expires on the way; its parent goes on, and the claim has a slot less."""
+    a_version(engine, a_task(), a_task("mail"), a_task("other"))
+    engine.do(set_environment_limit, engine.prod.id, 2, 100)
+    parent = a_started_run(engine)
+    trigger(engine, "mail", parent_run_id=parent.id, resume_parent_on_completion=True, ttl=1)
+    first, second = a_run(engine, "other", priority=5000.0), a_run(engine, "other")
+    engine.pass_time(2)
+    assert [run.id for run in claim(engine, 3)] == [first.id]
+    assert engine.run(parent).execution_status == X.EXECUTING
+    assert engine.run(second).execution_status == X.QUEUED
+    assert engine.load().held == 2
+
+
+def test_a_wait_that_ends_during_a_claim_takes_no_slot_of_its_lane_twice(engine: Harness) -> None:
+    """Q-10, Q-40: its lane was looked at before."""
+    a_version(engine, a_task(queue={"concurrencyLimit": 1}), a_task("mail"))
+    parent = a_started_run(engine)
+    child = trigger(engine, "mail", parent_run_id=parent.id, resume_parent_on_completion=True, ttl=1)
+    engine.pass_time(2)
+    behind = a_run(engine)
+    assert claim(engine, 3) == []
+    assert engine.run(child.run_id).status == R.EXPIRED
+    assert engine.run(parent).execution_status == X.EXECUTING
+    assert engine.run(behind).execution_status == X.QUEUED

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests.support.builders import (
+    WORKER,
     a_queue,
     a_run,
     a_started_run,
@@ -29,7 +30,13 @@ from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.deliveries import time_out
 from trigger_lite.engine.events import WaitPlanned
 from trigger_lite.engine.expiry import expire_lapsed
-from trigger_lite.engine.queues import set_environment_paused, set_paused
+from trigger_lite.engine.queues import (
+    Offer,
+    claim_runs,
+    set_environment_limit,
+    set_environment_paused,
+    set_paused,
+)
 from trigger_lite.engine.wait_state import read_wait_state
 from trigger_lite.engine.waitpoints import (
     Edge,
@@ -466,6 +473,16 @@ def test_a_run_cannot_wait_for_itself_or_for_one_above_it(engine: Harness) -> No
     assert engine.run(top).execution_status == X.EXECUTING_WITH_WAITPOINTS
 
 
+def test_a_run_may_wait_for_one_above_it_that_does_not_wait(engine: Harness) -> None:
+    """WP-03: that one goes on, so this is no circle."""
+    a_version(engine)
+    top = a_started_run(engine, idempotency_key="top")
+    child = a_started_run(engine, parent_run_id=top.id)
+    _child(engine, child, idempotency_key="top")
+    succeed(engine, engine.run(top))
+    assert engine.path(child) == WAITED
+
+
 # ---- slots --------------------------------------------------------------------------------------------
 
 
@@ -543,6 +560,46 @@ def test_runs_whose_wait_is_over_keep_their_order(engine: Harness) -> None:
         [running] = [r for r in map(engine.run, waiting) if r.execution_status == X.EXECUTING]
         went_on.append(running.id)
     assert went_on == [run.id for run in waiting]
+
+
+def test_a_queue_without_slots_does_not_hold_back_another(engine: Harness) -> None:
+    """Q-24: one whose limit became 0 while its lane was forgotten lets nobody go on, nor stand in the way."""
+    a_version(engine, a_task(), a_task("mail", queue={"concurrencyLimit": 1}))
+    engine.do(set_environment_limit, engine.prod.id, 1, 100)
+    token = a_token(engine)
+    stopped = wait_for(engine, a_started_run(engine, "mail", concurrency_key="a"), token)
+    behind = wait_for(engine, a_started_run(engine), token)
+    a_version(engine, a_task(), a_task("mail", queue={"concurrencyLimit": 0}), content="two")
+    last = a_started_run(engine)
+    complete_with(engine, token)
+    succeed(engine, last)
+    assert claim(engine) == []
+    assert engine.run(stopped).execution_status == X.QUEUED_EXECUTING
+    assert engine.run(behind).execution_status == X.EXECUTING
+
+
+def test_many_go_on_in_their_order_before_a_new_run_over_several_claims(engine: Harness) -> None:
+    """Q-24: a claim lets only so many go on; until the last of them no new run gets a slot."""
+    a_version(engine)
+    engine.do(set_environment_limit, engine.prod.id, 120, 100)
+    token = a_token(engine)
+    waiting = [wait_for(engine, run, token) for run in _started(engine, 105)]
+    others = _started(engine, 120)
+    complete_with(engine, token)
+    new = a_run(engine)
+    for run in others:
+        succeed(engine, run)
+    first = engine.do(claim_runs, engine.prod.id, [Offer(WORKER, others[0].version_id or "", 5)])
+    assert first.has_more and first.runs == []
+    assert [r.execution_status for r in map(engine.run, waiting)].count(X.QUEUED_EXECUTING) == 5
+    assert [run.id for run in claim(engine, 5)] == [new.id]
+    assert {r.execution_status for r in map(engine.run, waiting)} == {X.EXECUTING}
+
+
+def _started(engine: Harness, count: int) -> list[RunRow]:
+    for _ in range(count):
+        a_run(engine)
+    return [start(engine, run) for run in claim(engine, count)]
 
 
 def test_a_full_lane_does_not_hold_back_those_of_another(engine: Harness) -> None:

@@ -24,6 +24,8 @@ from trigger_lite.store.versions import TaskRow, VersionRow
 
 _MAX_PASSES: Final = 100
 """Rounds over the lanes in one claim; each round takes, removes or passes over at least one waiting run."""
+_RESUMED_AT_ONCE: Final = 100
+"""Runs whose wait is over that one claim lets go on; new runs come after the last of them."""
 _MAX_BUSY: Final = 1_000
 """Lanes passed over in one claim because the worker they wait for has no room."""
 
@@ -65,32 +67,40 @@ def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
     environment: a run waits for one that has no room now. Claim, slot, status and snapshot change together
     (Q-26). Runs that lapsed are expired on the way, runs that no version can run are parked (Q-40, PV-01).
     """
-    waitpoints.resume_waiting(tx, environment_id)
     load = environments.get_load(tx, environment_id)
+    resumed = waitpoints.give_slots(tx, environment_id, min(load.slots - load.held, _RESUMED_AT_ONCE))
     current = versions.find_current_version(tx, environment_id)
-    if load.paused or current is None:
-        return Claims([])
+    if load.paused or current is None or resumed == _RESUMED_AT_ONCE:
+        return Claims([], has_more=resumed == _RESUMED_AT_ONCE)
     meters = rates.open_meters(tx, environment_id, load)
-    round_ = _Round(tx, environment_id, current, offers, meters)
-    free = load.slots - load.held
+    round_ = _Round(tx, environment_id, current, offers, meters, free=load.slots - load.held - resumed)
     has_more = False
     for _ in range(_MAX_PASSES):
-        wanted = min(free - len(round_.claims), sum(offer.credits for offer in offers))
+        wanted = min(round_.free, sum(offer.credits for offer in offers))
         if wanted <= 0 or not round_.take_from_lanes(wanted):
             break
     else:
         has_more = round_.has_removed or bool(round_.claims)
-    if round_.claims:
-        environments.change_held(tx, environment_id, len(round_.claims))
+    round_.count_slots()
     due, token = queues.find_next_due(tx, environment_id), meters.close()
     return Claims(round_.claims, due if token is None else min(token, due or token), has_more)
 
 
 class _Round:
-    """One claim call: what it has handed out, and what it already looked up."""
+    """One claim call: what it has handed out, and what it already looked up.
+
+    `free` counts the environment's slots that are left.
+    """
 
     def __init__(
-        self, tx: Tx, environment_id: str, current: VersionRow, offers: list[Offer], meters: Meters
+        self,
+        tx: Tx,
+        environment_id: str,
+        current: VersionRow,
+        offers: list[Offer],
+        meters: Meters,
+        *,
+        free: int,
     ) -> None:
         self._tx = tx
         self._meters = meters
@@ -101,6 +111,9 @@ class _Round:
         self._tasks: dict[tuple[str, str], TaskRow | None] = {}
         self._versions = {current.id: current}
         self._busy: set[str] = set()
+        self._uncounted = 0
+        self._has_resumed = False
+        self.free = free
         self.claims: list[Claim] = []
         self.has_removed = False
 
@@ -111,8 +124,9 @@ class _Round:
         lanes = [lane for lane in due if lane.id not in self._busy][:most]
         enough = len(self.claims) + wanted
         each = wanted if len(lanes) == 1 else 1
+        self._has_resumed = False
         for lane in lanes:
-            if len(self.claims) >= enough:
+            if len(self.claims) >= enough or self._has_resumed:
                 break
             self._take_from(lane, min(each, lane.capacity - lane.held))
         return bool(lanes) and len(self._busy) < _MAX_BUSY
@@ -146,9 +160,26 @@ class _Round:
         for run, reason in unable:
             self.has_removed = True
             if reason == "LAPSED":
-                expire_run(self._tx, run)
+                self._expire(run)
             else:
                 pending_versions.park(self._tx, run, reason)
+
+    def _expire(self, run: RunRow) -> None:
+        """Expire a run; who waited for it goes on, and may take a slot that this call saw as free."""
+        if not run.is_awaited:
+            expire_run(self._tx, run)
+            return
+        self.count_slots()
+        expire_run(self._tx, run)
+        load = environments.get_load(self._tx, self._environment_id)
+        self.free = load.slots - load.held
+        self._has_resumed = True
+
+    def count_slots(self) -> None:
+        """Count the slots of the environment that were taken since this was last done."""
+        if self._uncounted:
+            environments.change_held(self._tx, self._environment_id, self._uncounted)
+            self._uncounted = 0
 
     def _hand_out(self, run: RunRow, data: RunData) -> str | None:
         """Claim the run for the best offer, or say why it cannot be."""
@@ -170,6 +201,8 @@ class _Round:
         claimed = _claim(self._tx, run, task=task, worker_id=offer.worker_id)
         data = runs.with_large(self._tx, run.id, data)
         self.claims.append(Claim(offer.worker_id, claimed, data, task, version))
+        self.free -= 1
+        self._uncounted += 1
         return None
 
     def _version_for(self, run: RunRow) -> VersionRow | None:

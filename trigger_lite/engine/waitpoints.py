@@ -25,7 +25,6 @@ from trigger_lite.store.waitpoints import EdgeRow, WaitpointRow
 COMPLETED: Final = "COMPLETED"
 PENDING: Final = "PENDING"
 NOT_IN_A_BATCH: Final = -1
-RESUMED_AT_ONCE: Final = 100
 
 
 class Edge(msgspec.Struct, frozen=True):
@@ -254,13 +253,13 @@ def drop_edges(tx: Tx, run: RunRow) -> None:
 # ---- slots for those whose wait is over -----------------------------------------------------------------
 
 
-def resume_waiting(tx: Tx, environment_id: str) -> int:
-    """Give free slots to runs whose wait is over, first in line first; returns how many went on (Q-24).
+def give_slots(tx: Tx, environment_id: str, free: int) -> int:
+    """Give `free` slots to runs whose wait is over, first in line first; returns how many went on (Q-24).
 
     A pause does not hold them: they are running runs (Q-33).
     """
     resumed = 0
-    while found := runs.list_resuming(tx, environment_id, count=RESUMED_AT_ONCE):
+    while resumed < free and (found := runs.list_resuming(tx, environment_id, count=free - resumed)):
         went_on = sum(_find_slot(tx, run) for run in found)
         resumed += went_on
         if went_on == 0:

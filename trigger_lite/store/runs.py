@@ -138,13 +138,16 @@ _DEBOUNCED = Query(
 )
 _OWNED = Query(_RUN + " WHERE worker_id IS NOT NULL", RunRow)
 _OWNED_BY = Query(_RUN + " WHERE worker_id = :worker_id", RunRow)
-# Runs whose wait is over and that could have a slot: their lane has one, or was forgotten for want of runs.
+# Runs whose wait is over and that could have a slot: their lane has one, or was forgotten for want of runs
+# and would have one (`QueueRow.limit`).
 _RESUMING = Query(
     f"""SELECT {", ".join("run." + name for name in RunRow._fields)} FROM run
           LEFT JOIN lane ON lane.queue_id = run.queue_id AND lane.lane_key =
             CASE WHEN run.concurrency_key IS NULL THEN '' ELSE '=' || run.concurrency_key END
          WHERE run.environment_id = :environment_id AND run.execution_status = 'QUEUED_EXECUTING'
-           AND (lane.id IS NULL OR lane.held < lane.capacity)
+           AND (lane.held < lane.capacity OR (lane.id IS NULL AND EXISTS (SELECT 1 FROM queue
+             WHERE queue.id = run.queue_id AND coalesce(CASE WHEN queue.overridden_at IS NULL
+               THEN queue.concurrency_limit ELSE queue.limit_override END, 1) > 0)))
          ORDER BY run.score, run.id LIMIT :count""",
     RunRow,
 )
