@@ -1,5 +1,7 @@
 """Cancelling a run and what it started (CN-01…07, CN-10)."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.builders import (
@@ -245,7 +247,7 @@ def test_cancelling_children_of_which_one_waits_for_another_cancels_both(engine:
     parent = a_started_run(engine)
     first = a_run(engine, "mail", parent_run_id=parent.id, idempotency_key="order-7")
     second = a_started_run(engine, parent_run_id=parent.id)
-    options = {"idempotency_key": "order-7", "resume_parent_on_completion": True}
+    options: dict[str, Any] = {"idempotency_key": "order-7", "resume_parent_on_completion": True}
     trigger(engine, "mail", parent_run_id=second.id, **options)
     _cancel(engine, parent)
     succeed(engine, engine.run(parent))
