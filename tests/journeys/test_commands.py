@@ -65,6 +65,22 @@ def test_a_run_that_fails_twice_is_followed_until_it_succeeds(served: Served) ->
     assert "attempts    3" in shown and '"amount": 19.9' in shown
 
 
+def test_runs_are_moved_replayed_with_changes_and_cancelled_in_bulk(served: Served) -> None:
+    """CN-09, CN-11, CN-14: each as one would type it."""
+    later = [
+        served.run("trigger", "greet", '{"name": "Ada"}', "--delay", "1h", "--tag", "late")
+        .lines[0]
+        .split()[0]
+        for _ in range(2)
+    ]
+    assert served.run("runs", "reschedule", later[0], "2h").code == 0
+    again = served.run("runs", "replay", later[0], "--payload", '{"name": "Grace"}', "--wait")
+    assert again.lines[-1] == '"Hello, Grace!"', again
+    outcome = served.run("bulk", "cancel", "--tag", "late", "--status", "delayed", "--yes")
+    assert outcome.code == 0 and "2 runs are cancelled" in outcome.lines, outcome
+    assert {str(served.run_json("runs", "get", run_id)["status"]) for run_id in later} == {"CANCELED"}
+
+
 def test_the_exit_code_of_waiting_is_that_of_the_run(served: Served) -> None:
     outcome = served.run("trigger", "broken", "--wait")
     assert outcome.code == 1
