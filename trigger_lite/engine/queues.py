@@ -68,12 +68,15 @@ def claim_runs(tx: Tx, environment_id: str, offers: list[Offer]) -> Claims:
     (Q-26). Runs that lapsed are expired on the way, runs that no version can run are parked (Q-40, PV-01).
     """
     load = environments.get_load(tx, environment_id)
-    resumed = waitpoints.give_slots(tx, environment_id, min(load.slots - load.held, _RESUMED_AT_ONCE))
+    free = load.slots - load.held
+    resumed = (
+        waitpoints.give_slots(tx, environment_id, min(free, _RESUMED_AT_ONCE)) if load.is_resuming else 0
+    )
     current = versions.find_current_version(tx, environment_id)
     if load.paused or current is None or resumed == _RESUMED_AT_ONCE:
         return Claims([], has_more=resumed == _RESUMED_AT_ONCE)
     meters = rates.open_meters(tx, environment_id, load)
-    round_ = _Round(tx, environment_id, current, offers, meters, free=load.slots - load.held - resumed)
+    round_ = _Round(tx, environment_id, current, offers, meters, free=free - resumed)
     has_more = False
     for _ in range(_MAX_PASSES):
         wanted = min(round_.free, sum(offer.credits for offer in offers))

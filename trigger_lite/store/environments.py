@@ -38,6 +38,7 @@ class Load(NamedTuple):
     concurrency_limit: int
     burst_percent: int
     is_rated: int  # a queue of it has a rate
+    is_resuming: int  # a run of it waits for a slot to go on after a wait
 
     @property
     def slots(self) -> int:
@@ -56,7 +57,9 @@ _FIND_LIVE = Query(_COLUMNS + " WHERE e.id = :id AND e.archived_at IS NULL", Env
 _LOAD = Query(
     """SELECT CASE WHEN archived_at IS NULL THEN paused ELSE 1 END, held, concurrency_limit, burst_percent,
           EXISTS (SELECT 1 FROM queue WHERE queue.environment_id = environment.id
-             AND (rate_count IS NOT NULL OR key_rate_count IS NOT NULL))
+             AND (rate_count IS NOT NULL OR key_rate_count IS NOT NULL)),
+          EXISTS (SELECT 1 FROM run WHERE run.environment_id = environment.id
+             AND execution_status = 'QUEUED_EXECUTING')
          FROM environment WHERE id = :id""",
     Load,
 )
