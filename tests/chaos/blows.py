@@ -1,4 +1,4 @@
-"""Carries out the plan: kills what it names at its time, and starts it again."""
+"""Carries out the plan: kills or freezes what it names at its time, and starts it again."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from typing import Final
 from tests.chaos.plan import Blow, Plan
 from tests.chaos.records import Records
 from tests.chaos.stage import Stage
+from tests.support.processes import Process
 
 _STEP: Final = 0.1
 
@@ -25,6 +26,7 @@ class Striker:
         self._tell = tell
         self._ended: dict[str, str] = {}
         self._absent: list[tuple[float, int]] = []
+        self._frozen: list[tuple[float, Process]] = []
         self._end = 0.0
         self.kills: Counter[str] = Counter()
         self.faults: list[str] = []
@@ -37,15 +39,15 @@ class Striker:
             self._wait_until(began + blow.at)
             self._strike(blow)
         self._wait_until(self._end)
-        self._start_absent(float("inf"))
+        self._bring_back(float("inf"))
         self._stage.wait_until_serving()
 
     def _wait_until(self, moment: float) -> None:
         while (left := moment - time.monotonic()) > 0:
-            self._start_absent(time.monotonic())
+            self._bring_back(time.monotonic())
             self._tell(self.kills, self._end - time.monotonic())
             time.sleep(min(left, _STEP))
-        self._start_absent(time.monotonic())
+        self._bring_back(time.monotonic())
 
     def _strike(self, blow: Blow) -> None:
         match blow.target:
@@ -55,6 +57,11 @@ class Striker:
                 self._kill_worker(blow)
             case "child":
                 self._kill_child(blow)
+            case "frozen server":
+                self._stage.wait_until_serving()
+                self._freeze(self._stage.server.process, blow)
+            case "frozen worker":
+                self._freeze(self._worker(blow), blow)
 
     def _kill_server(self, blow: Blow) -> None:
         if not blow.while_starting:
@@ -76,6 +83,16 @@ class Striker:
                 self.faults.append(f"{run_id} had ended {status}, and is {now.get(run_id)} later")
         self._ended = now
 
+    def _worker(self, blow: Blow) -> Process:
+        return self._stage.workers[int(blow.pick * len(self._stage.workers))]
+
+    def _freeze(self, process: Process, blow: Blow) -> None:
+        """Stop a process in the middle of whatever it does; it goes on later as if nothing had been."""
+        if process.is_running:
+            process.send(signal.SIGSTOP)
+            self.kills[blow.target] += 1
+            self._frozen.append((time.monotonic() + blow.away, process))
+
     def _kill_worker(self, blow: Blow) -> None:
         number = int(blow.pick * len(self._stage.workers))
         worker = self._stage.workers[number]
@@ -84,7 +101,11 @@ class Striker:
             self.kills["worker"] += 1
         self._absent.append((time.monotonic() + blow.away, number))
 
-    def _start_absent(self, now: float) -> None:
+    def _bring_back(self, now: float) -> None:
+        """Start the workers that were killed, and let go on who was frozen, as far as it is time to."""
+        for moment, process in [frozen for frozen in self._frozen if frozen[0] <= now]:
+            self._frozen.remove((moment, process))
+            process.send(signal.SIGCONT)
         for moment, number in [absent for absent in self._absent if absent[0] <= now]:
             self._absent.remove((moment, number))
             if not self._stage.workers[number].is_running:

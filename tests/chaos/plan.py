@@ -1,4 +1,4 @@
-"""What is killed and when: drawn from a seed, so that a failing seed plays the same plan again.
+"""What is killed or frozen, and when: drawn from a seed, so that a failing seed plays the same plan again.
 
 Only the plan repeats: which of the running processes is where when it is hit is up to the machine.
 """
@@ -7,15 +7,17 @@ import random
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Target = Literal["server", "worker", "child"]
+Target = Literal["server", "worker", "child", "frozen server", "frozen worker"]
 
 _LONGEST_AWAY: Final = 3.0
+_LONGEST_FROZEN: Final[dict[Target, float]] = {"frozen server": 3.0, "frozen worker": 10.0}
+"""A worker is missed meanwhile, and its runs are made by others."""
 _SHARE_WHILE_STARTING: Final = 0.25
 
 
 @dataclass(frozen=True)
 class Blow:
-    """One kill -9: seconds after the beginning, of what, and how long it stays away.
+    """One kill -9, or one SIGSTOP: seconds after the beginning, of what, and how long it stays away.
 
     `pick` (0 to 1) chooses among several workers or children. A blow that comes `while_starting` hits a
     server that was started again by the one before and may not serve yet.
@@ -48,13 +50,18 @@ def make_plan(
 ) -> Plan:
     """Draw a plan with `kills` deaths of the server, half as many of a worker, and as many of a child.
 
-    `calm` seconds pass before the first blow.
+    A third as many servers, and as many workers, are frozen for a while. `calm` seconds pass before all that.
     """
     chance = random.Random(seed)
     blows = [
         *_server_blows(chance, seconds, kills=kills, calm=calm),
         *(_blow(chance, "worker", calm, seconds, away=1.0) for _ in range(max(1, kills // 2))),
         *(_blow(chance, "child", calm, seconds, away=0.0) for _ in range(kills)),
+        *(
+            _blow(chance, target, calm, seconds, away=longest)
+            for target, longest in _LONGEST_FROZEN.items()
+            for _ in range(kills // 3)
+        ),
     ]
     ordered = tuple(sorted(blows, key=lambda blow: blow.at))
     return Plan(seed, seconds, clients, rate, ordered)

@@ -80,7 +80,8 @@ def play(
             for client in clients:
                 client.stop.set()
         timetable.end()
-        findings = _stop_clients(clients) + _until_quiet(hit) + hit.close() + striker.faults
+        findings = _stop_clients(clients) + _until_quiet(hit) + hit.close() + hit.doctor()
+        findings += striker.faults
         evidence = collect(hit, journal, timetable)
         findings += hit.complaints() + judge(evidence)
     return _outcome(plan, evidence, striker.kills, hit.starts, findings)

@@ -81,6 +81,13 @@ class Stage:
             faults.append(f"processes were left: {left}")
         return faults
 
+    def doctor(self) -> list[str]:
+        """Return what `trigger-lite doctor` finds amiss once everything has stopped."""
+        url = [] if self.database_url is None else ["--database-url", self.database_url]
+        process = self._start("doctor", "--data", self.server.data, *url)
+        code = process.wait_for_exit(seconds=120)
+        return [] if code == 0 else [f"the doctor ended with {code}:\n{process.output[-3000:]}"]
+
     def complaints(self) -> list[str]:
         """Return the lines in which a process says that something failed which no kill explains."""
         return [
