@@ -30,7 +30,7 @@ def on_a_small_disk(command: str, mount_point: Path, *, megabytes: int, **enviro
     """
     probe = subprocess.run([*_NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
     if probe.returncode != 0:
-        pytest.skip("this machine lets no one mount a disk of his own: user namespaces are switched off")
+        pytest.skip("this machine's kernel forbids to mount a disk of one's own, even in a namespace")
     mount_point.mkdir()
     mount = f"mount -t tmpfs -o size={megabytes}m,mode=0700 none {shlex.quote(str(mount_point))}"
     whole = [*_NAMESPACE, "sh", "-c", f"{mount} && {command}"]

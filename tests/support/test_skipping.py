@@ -29,6 +29,14 @@ def test_a_skipped_test_fails_the_run_in_ci(tmp_path: Path, code: str) -> None:
         assert process.wait_for_exit() != 0
 
 
+def test_what_the_kernel_forbids_is_skipped_in_ci_too(tmp_path: Path) -> None:
+    """No installation would help: the fault is then proven by the tests that need no privilege."""
+    forbidden = _ONE_TEST.replace("no such program here", "this machine\\'s kernel forbids to do it")
+    with _run(tmp_path, forbidden, ci="true") as process:
+        process.wait_for_line("SKIPPED.*kernel forbids to do it")
+        assert process.wait_for_exit() == 0
+
+
 def test_elsewhere_a_skipped_test_gives_its_reason(tmp_path: Path) -> None:
     with _run(tmp_path, _ONE_TEST, ci="") as process:
         process.wait_for_line("SKIPPED.*no such program here")
