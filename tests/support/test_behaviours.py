@@ -5,8 +5,8 @@ from scripts.behaviours import (
     all_numbers,
     documented_tests,
     files_of_tests,
-    numbers_left_out,
     links_by_number,
+    numbers_left_out,
 )
 
 
