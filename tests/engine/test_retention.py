@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.batching import a_batch, fill, refuse, sealed
+from tests.support.batching import a_batch, add, fill, refuse, sealed
 from tests.support.builders import (
     a_request,
     a_run,
@@ -239,6 +239,20 @@ def test_the_runs_of_a_batch_stay_as_long_as_its_key_answers(engine: Harness) ->
     engine.pass_time(DAY)
     assert (look(engine).ids, look(engine, Kind.KEYED).ids, look(engine, Kind.BATCHES).ids) == ([], [], [])
     engine.pass_time(30 * DAY)
+    assert look(engine).ids == [run.id]
+
+
+def test_a_run_that_a_key_led_a_batch_to_stays_until_the_batch_is_over(engine: Harness) -> None:
+    """ID-05: the batch will tell its result; also when only the key keeps the run, and there is no room."""
+    run = finished(engine, idempotency_key="a")
+    batch = a_batch(engine, 2)
+    add(engine, batch, 0, idempotency_key="a")
+    engine.pass_time(DAY)
+    assert look(engine, Kind.KEYED).ids == []
+    engine.pass_time(30 * DAY)
+    assert look(engine).ids == []
+    refuse(engine, batch, 1)
+    sealed(engine, batch)
     assert look(engine).ids == [run.id]
 
 

@@ -44,6 +44,10 @@ _LIVE_KEY = """(run.idempotency_key IS NOT NULL AND run.idempotency_expires_at >
     AND run.status IN ('COMPLETED_SUCCESSFULLY', 'CANCELED'))"""
 _AWAITED = """EXISTS (SELECT 1 FROM waitpoint JOIN run_waitpoint ON run_waitpoint.waitpoint_id = waitpoint.id
     WHERE waitpoint.completes_run = run.id)"""
+# An idempotency key may have led an item to a run that was there before its batch.
+_OF_OPEN_BATCHES = """(SELECT batch_item.run_id FROM batch AS open
+    JOIN batch_item ON batch_item.batch_id = open.id
+    WHERE open.completed_at IS NULL AND batch_item.run_id IS NOT NULL)"""
 _OLD_RUNS = Query(
     f"""SELECT run.id, run.completed_at, run.is_failed,
            CASE WHEN run.pruned_at IS NULL AND coalesce(run.payload, run.output, run.metadata,
@@ -54,6 +58,7 @@ _OLD_RUNS = Query(
                OR (parent.id IS NOT NULL AND parent.completed_at IS NULL)
                OR (batch.completed_at IS NULL AND batch.status <> 'ABORTED')
                OR (batch.idempotency_key IS NOT NULL AND batch.idempotency_expires_at > :now)
+               OR run.id IN {_OF_OPEN_BATCHES}
                OR EXISTS (SELECT 1 FROM run AS child
                            WHERE child.parent_id = run.id AND child.completed_at IS NULL)
                OR EXISTS (SELECT 1 FROM bulk_item
