@@ -63,7 +63,7 @@ class TaskOptions(TypedDict, total=False):
 
 
 class ReplayOptions(TypedDict, total=False):
-    """What `runs.replay(...)` takes beside a payload; what is not given stays as it was.
+    """What `runs.replay(...)` takes beside a payload.
 
     >>> again = runs.replay("run_06fd3v", machine="large-1x", version="20300101.1")
     """

@@ -180,7 +180,9 @@ class Runs:
     def replay(
         self, run_id: str, *, payload: Any | UnsetType = UNSET, **options: Unpack[ReplayOptions]
     ) -> RunHandle[Any]:
-        """Trigger the same again, with the same payload, version and options or others; works for any run.
+        """Trigger the same again on the current version, with the same payload and options or others.
+
+        Works for any run. Its idempotency key, ttl, delay and max_attempts are not carried over.
 
         Raises PayloadError, UnknownOption, DefinitionError or ApiError; nothing was triggered then.
 
@@ -327,7 +329,7 @@ class AsyncRuns:
     async def replay(
         self, run_id: str, *, payload: Any | UnsetType = UNSET, **options: Unpack[ReplayOptions]
     ) -> RunHandle[Any]:
-        """Trigger the same again, with the same payload, version and options or others.
+        """Trigger the same again on the current version, like `Runs.replay`.
 
         >>> async def again(run_id: str) -> str:
         ...     return (await runs.aio.replay(run_id, machine="large-1x")).id

@@ -46,7 +46,10 @@ class TokenOptions(TypedDict, total=False):
     tags: "str | list[str]"
     """Words to find it by; at most 10."""
     idempotency_key: str
-    """A second token of this key is the first one, so that a run that is tried again keeps what was sent."""
+    """A second token of this key is the first one, so that a run that is tried again keeps what was sent.
+
+    It counts in the whole environment: put the run's id into it for a token of each run.
+    """
     idempotency_key_ttl: Duration
     """How long the key is remembered; 30 days when not given."""
 
@@ -75,8 +78,8 @@ class TokenFilter(TypedDict, total=False):
 class Token(Generic[A]):
     """Something to wait for; A is what it is completed with. Made by `tokens.create`.
 
-    A POST to `url` completes it without a key. `public_token` may complete just this one, for a day.
-    `is_cached` tells that an idempotency key found an earlier one.
+    A POST to `url` completes it without a key. `public_token` is for clients of Trigger.dev; this server does
+    not accept it yet. `is_cached` tells that an idempotency key found an earlier one.
 
     >>> token = tokens.create(timeout="1d", type=Approval)
     >>> token.id
