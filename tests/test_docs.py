@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -107,10 +109,53 @@ def test_the_newest_change_is_of_this_version() -> None:
     assert newest and newest.group(1) == __version__
 
 
+def _python_in(document: str) -> Iterator[tuple[str, str]]:
+    """Yield each block of Python, after the file that its first line names, or one of its own."""
+    blocks = re.findall(
+        r"^```python(?: (\S+))?\n(.*?)^```", _document(document), flags=re.MULTILINE | re.DOTALL
+    )
+    for number, (name, code) in enumerate(blocks, 1):
+        yield name or f"{Path(document).stem.lower()}_{number}.py", code
+
+
 @pytest.mark.parametrize("path", _markdown(), ids=str)
 def test_python_in_a_document_is_python(path: Path) -> None:
-    for code in re.findall(r"^```python\n(.*?)^```", _document(str(path)), flags=re.MULTILINE | re.DOTALL):
-        compile(code, str(path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for name, code in _python_in(str(path)):
+        compile(code, f"{path}: {name}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that users copy from the documents they read first."""
+    folder = tmp_path_factory.mktemp("copied")
+    for document in ("README.md", "docs/guide.md"):
+        for name, code in _python_in(document):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(code)
+    return folder
+
+
+_DESCRIBE_ALL: Final = """
+import importlib, pathlib
+from trigger_lite.sdk.registry import registry
+for file in pathlib.Path("jobs").glob("*.py"):
+    importlib.import_module(f"jobs.{file.stem}")
+assert not registry.duplicates() and len([task.manifest() for task in registry.tasks()]) > 10
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "mypy", "--strict", "--explicit-package-bases", "--config-file=", "."],
+        ["-c", _DESCRIBE_ALL],
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "tests"],
+    ],
+    ids=["types", "tasks", "tests"],
+)
+def test_what_a_user_copies_is_right(copied: Path, arguments: list[str]) -> None:
+    finished = subprocess.run([sys.executable, *arguments], cwd=copied, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 @pytest.mark.parametrize("path", _markdown(), ids=str)
