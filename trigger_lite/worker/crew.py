@@ -51,6 +51,11 @@ class Crew:
         """How many children were asked for and are not ready."""
         return sum(not child.is_ready and not child.is_dismissed for child in self._children.values())
 
+    @property
+    def can_grow(self) -> bool:
+        """Whether there is a template to make children from."""
+        return self._template is not None
+
     def use(self, template: TemplateProcess) -> None:
         """Take new children from this template; those of another end when they are done.
 

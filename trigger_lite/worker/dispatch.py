@@ -99,8 +99,8 @@ class Dispatch:
         self.assign()
 
     def top_up(self) -> None:
-        """Ask for as many runs as there is room for."""
-        if self._is_stopping:
+        """Ask for as many runs as there is room for; without a template for none, they would only go back."""
+        if self._is_stopping or not self._attempts.crew.can_grow:
             return
         children = self._settings.concurrency
         target = children + children * self._lengths.ahead_per_child()
