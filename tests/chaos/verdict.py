@@ -69,6 +69,9 @@ class Evidence:
         return counts
 
 
+_COULD_NOT_TRIGGER: Final = "BATCH_ITEM_COULD_NOT_TRIGGER"
+
+
 def collect(stage: Stage, journal: Journal, timetable: Timetable) -> Evidence:
     """Read what is left once the server has stopped."""
     with Records(stage) as records:
@@ -108,7 +111,7 @@ def _lost_or_twice(evidence: Evidence) -> Iterator[str]:
     """An answered trigger has its run; none, answered or not, has two."""
     by_name: defaultdict[str, list[RunRecord]] = defaultdict(list)
     for run in evidence.runs.values():
-        if run.replay_of is None and run.schedule_id is None:
+        if run.replay_of is None and run.schedule_id is None and not _stands_in(evidence, run):
             by_name[_name(run)].append(run)
     names = {trigger.name for trigger in evidence.journal.triggers}
     for trigger in evidence.journal.triggers:
@@ -293,12 +296,19 @@ def _outcome(evidence: Evidence, run: RunRecord) -> Iterator[str]:
     if run.status == _DONE:
         if run.output not in _expected(evidence, run):
             yield f"its output is {run.output}"
-    elif run.status not in (_CANCELED, *_OWN_ENDS.get(run.task_id, ())):
+    elif run.status not in (_CANCELED, *_OWN_ENDS.get(run.task_id, ())) and not _stands_in(evidence, run):
         expiring = {trigger.name for trigger in evidence.journal.triggers if trigger.may_expire}
         if run.status == "EXPIRED" and _name(run) in expiring:
             return
         if not any(code in (run.error or "") for code in _BY_KILLS):
             yield f"it ended {run.status}: {run.error}"
+
+
+def _stands_in(evidence: Evidence, run: RunRecord) -> bool:
+    """Tell whether it is in the place of a batch's item that came when its parent was over (BA-13)."""
+    parent = evidence.runs.get(run.parent_id or "")
+    is_late = parent is not None and parent.status in _ENDS and parent.status != _DONE
+    return is_late and run.batch_id is not None and _COULD_NOT_TRIGGER in (run.error or "")
 
 
 def _expected(evidence: Evidence, run: RunRecord) -> list[str]:
