@@ -16,7 +16,8 @@ from trigger_lite.sdk.options import RunOptions
 
 _ATTEMPTS: Final = (6, 1, 6, 2)
 """How often a client asks before it gives up, by its number: some are patient, some are not."""
-_BUSY: Final = 503
+_NOT_NOW: Final = (429, 503)
+"""Too many bulk actions at once, or too much work: nothing was accepted."""
 _SHARED_KEYS: Final = 40
 _TOKEN_SECONDS: Final = 20
 
@@ -53,7 +54,7 @@ class ChaosClient(threading.Thread):
         except ConnectionFailed:
             return None
         except ApiError as error:
-            if error.status != _BUSY:
+            if error.status not in _NOT_NOW:
                 raise
             return None
 
@@ -197,6 +198,14 @@ def replay(client: ChaosClient) -> None:
         client.journal.replayed(run_id, None if handle is None else handle.id)
 
 
+def replay_many(client: ChaosClient) -> None:
+    found = {client.journal.some_run(client.chance.random()) for _ in range(client.chance.randint(2, 12))}
+    originals = sorted(run_id for run_id in found if run_id is not None)
+    if originals:
+        action = client.ask(lambda: client.client.runs.bulk.replay(originals))
+        client.journal.replayed_many(originals, None if action is None else action.id)
+
+
 def look(client: ChaosClient) -> None:
     run_id = client.journal.some_run(client.chance.random())
     if run_id is not None:
@@ -212,5 +221,5 @@ def browse(client: ChaosClient) -> None:
 _ACTS: Final[list[tuple[Callable[[ChaosClient], None], int]]] = [
     (plain, 8), (slow, 2), (keyed, 3), (delayed, 2), (urgent, 2), (in_lanes, 3), (short_lived, 1),
     (flaky, 2), (doomed, 1), (crashing, 1), (napping, 1), (asking, 2), (completing, 3), (family, 2),
-    (crowd, 1), (batch, 1), (run_now, 1), (cancel, 2), (replay, 1), (look, 3), (browse, 1),
+    (crowd, 1), (batch, 1), (run_now, 1), (cancel, 2), (replay, 1), (replay_many, 1), (look, 3), (browse, 1),
 ]  # fmt: skip

@@ -41,6 +41,8 @@ class Journal:
     """Runs whose cancel was asked for: ANSWERED or UNKNOWN."""
     replays: list[tuple[str, str | None]] = field(default_factory=list)
     """The original, and the new run if an answer came."""
+    bulk_replays: list[tuple[list[str], str | None]] = field(default_factory=list)
+    """The originals, and the bulk action if an answer came."""
     forced: list[tuple[str, str | None]] = field(default_factory=list)
     """Schedules that were to be run at once, and the run if an answer came."""
     tokens: dict[str, set[str]] = field(default_factory=dict)
@@ -75,6 +77,11 @@ class Journal:
         with self._lock:
             self.replays.append((original, run_id))
             self._count("replays", run_id is not None)
+
+    def replayed_many(self, originals: list[str], bulk_id: str | None) -> None:
+        with self._lock:
+            self.bulk_replays.append((originals, bulk_id))
+            self._count("bulk replays", bulk_id is not None)
 
     def ran_now(self, schedule_id: str, run_id: str | None) -> None:
         with self._lock:

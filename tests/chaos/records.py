@@ -51,16 +51,35 @@ class SnapshotRecord(NamedTuple):
     retry_at: int | None
 
 
+class BulkRecord(NamedTuple):
+    """What a bulk action did to one run."""
+
+    bulk_id: str
+    run_id: str
+    status: str
+    new_run_id: str | None
+    action_status: str
+
+
 _RUNS = Query(f"SELECT {', '.join(RunRecord._fields)} FROM run", RunRecord)
 _SNAPSHOTS = Query(
     f"SELECT {', '.join(SnapshotRecord._fields)} FROM snapshot ORDER BY run_id, seq", SnapshotRecord
 )
 _ENDED = Query("SELECT id, status FROM run WHERE completed_at IS NOT NULL", lambda *row: row)
+_BULK = Query(
+    """SELECT bulk_item.bulk_id, bulk_item.run_id, bulk_item.status, bulk_item.new_run_id, bulk_action.status
+         FROM bulk_item JOIN bulk_action ON bulk_action.id = bulk_item.bulk_id""",
+    BulkRecord,
+)
 _BATCHES = Query("SELECT id, status FROM batch", lambda *row: row)
 _OVERDUE = Query(
     "SELECT id, kind FROM waitpoint WHERE status = 'PENDING' AND due_at < :now", lambda *row: row
 )
-_OPEN = Query("SELECT count(*) FROM run WHERE completed_at IS NULL", int)
+_OPEN = Query(
+    """SELECT (SELECT count(*) FROM run WHERE completed_at IS NULL)
+            + (SELECT count(*) FROM bulk_action WHERE status = 'PENDING')""",
+    int,
+)
 
 # What every commit leaves true; each query lists what breaks it.
 _WRONG: Final[dict[str, str]] = {
@@ -143,12 +162,15 @@ class Records:
         """Return the status of every batch."""
         return dict(self._reader.all(_BATCHES))
 
+    def bulk_items(self) -> list[BulkRecord]:
+        return self._reader.all(_BULK)
+
     def ended(self) -> dict[str, str]:
         """Return the status of every run that is over."""
         return dict(self._reader.all(_ENDED))
 
     def open_runs(self) -> int:
-        """Count the runs that are not over."""
+        """Count the runs, and the bulk actions, that are not over."""
         return self._reader.first(_OPEN) or 0
 
     def overdue(self, seconds: float) -> list[str]:

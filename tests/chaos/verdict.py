@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from tests.chaos.journal import ANSWERED, Entry, Journal, Trigger, read_ledger
-from tests.chaos.records import Records, RunRecord, SnapshotRecord
+from tests.chaos.records import BulkRecord, Records, RunRecord, SnapshotRecord
 from tests.chaos.stage import Stage
 from tests.chaos.timetable import Timetable
 from trigger_lite.engine.lifecycle import TRANSITIONS
@@ -22,6 +22,7 @@ _ENDS: Final = frozenset(status.value for status in TERMINAL)
 _CANCELED: Final = RunStatus.CANCELED.value
 _DONE: Final = RunStatus.COMPLETED_SUCCESSFULLY.value
 _LATE_SECONDS: Final = 10
+_COULD_NOT_TRIGGER: Final = "BATCH_ITEM_COULD_NOT_TRIGGER"
 _UNSTARTED: Final = "The worker did not start it in time"
 _HANDED_BACK: Final = "Handed back unstarted"
 # How a run of a task may end beside success: by what its own code does, or because its process was killed.
@@ -42,6 +43,7 @@ class Evidence:
     runs: dict[str, RunRecord]
     snapshots: dict[str, list[SnapshotRecord]]
     batches: dict[str, str]
+    bulk_items: list[BulkRecord]
     timetable: Timetable
     state: list[str]
     """What is amiss in the database as a whole."""
@@ -69,9 +71,6 @@ class Evidence:
         return counts
 
 
-_COULD_NOT_TRIGGER: Final = "BATCH_ITEM_COULD_NOT_TRIGGER"
-
-
 def collect(stage: Stage, journal: Journal, timetable: Timetable) -> Evidence:
     """Read what is left once the server has stopped."""
     with Records(stage) as records:
@@ -81,6 +80,7 @@ def collect(stage: Stage, journal: Journal, timetable: Timetable) -> Evidence:
             records.runs(),
             records.snapshots(),
             records.batches(),
+            records.bulk_items(),
             timetable,
             records.wrong_counters() + records.overdue(_LATE_SECONDS),
         )
@@ -97,6 +97,7 @@ def judge(evidence: Evidence) -> list[str]:
         *_replays(evidence),
         *_cancels(evidence),
         *evidence.timetable.judge(evidence.runs.values()),
+        *_bulk(evidence),
         *_forced(evidence),
         *_looks(evidence),
         *_tokens(evidence),
@@ -164,6 +165,7 @@ def _gave_up_key(run: RunRecord | None) -> bool:
 def _replays(evidence: Evidence) -> Iterator[str]:
     made = Counter(run.replay_of for run in evidence.runs.values() if run.replay_of is not None)
     asked = Counter(original for original, _ in evidence.journal.replays)
+    asked.update(original for originals, _ in evidence.journal.bulk_replays for original in originals)
     for original, run_id in evidence.journal.replays:
         if run_id is not None and (
             run_id not in evidence.runs or evidence.runs[run_id].replay_of != original
@@ -172,6 +174,22 @@ def _replays(evidence: Evidence) -> Iterator[str]:
     for original, count in made.items():
         if count > asked[original]:
             yield f"{original} was to be replayed {asked[original]} times and was {count} times"
+
+
+def _bulk(evidence: Evidence) -> Iterator[str]:
+    """A bulk replay that was answered made one run of each it names, however often interrupted (CN-15)."""
+    done = {(item.bulk_id, item.run_id): item for item in evidence.bulk_items}
+    for originals, bulk_id in evidence.journal.bulk_replays:
+        for original in originals if bulk_id is not None else ():
+            item = done.get((bulk_id or "", original))
+            made = None if item is None else evidence.runs.get(item.new_run_id or "")
+            if (
+                item is None
+                or item.action_status != "COMPLETED"
+                or made is None
+                or made.replay_of != original
+            ):
+                yield f"{bulk_id} was to replay {original}: {item}"
 
 
 def _forced(evidence: Evidence) -> Iterator[str]:
