@@ -70,13 +70,15 @@ def make_plan(
 def _server_blows(chance: random.Random, seconds: float, *, kills: int, calm: float) -> list[Blow]:
     """One in each of equal stretches of time; some are hit again while they start."""
     again = int(kills * _SHARE_WHILE_STARTING)
-    stretch = (seconds - calm) / (kills - again)
+    count = kills - again
+    stretch = (seconds - calm) / count
+    hit_again = set(chance.sample(range(count), again))
     blows = []
-    for number in range(kills - again):
+    for number in range(count):
         away = min(_LONGEST_AWAY, stretch / 4) * chance.random()
         at = calm + stretch * (number + chance.random() / 2)
         blows.append(Blow(at, "server", away, 0.0))
-        if number < again:
+        if number in hit_again:
             later = at + away + 1.5 * chance.random()
             blows.append(Blow(later, "server", 0.0, 0.0, while_starting=True))
     return blows
