@@ -185,8 +185,9 @@ class Store:
 
     async def close(self) -> None:
         """Finish accepted writes, then close. Safe to call twice."""
-        await self._writer.close()
+        # Readers first: the last connection to close moves all of SQLite's journal into the database.
         await self._readers.dispose()
+        await self._writer.close()
 
 
 def _connect(database: Database, area: str) -> Connection:

@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from trigger_lite.engine.installation import environment_key, key_hash
 from trigger_lite.protocol.errors import Unauthorized
 from trigger_lite.store.environments import EnvironmentRow
-from trigger_lite.web.tokens import TOKEN_SECONDS, sign_token
+from trigger_lite.web.tokens import TOKEN_SECONDS, NoToken, check_token, environment_named, sign_token
 
 
 class Keyring:
@@ -39,6 +39,18 @@ class Keyring:
         key = self._keys[environment.id]
         return sign_token(key, environment.id, scopes, now=int(time.time()), seconds=seconds)
 
+    def of_public_token(self, token: str, scope: str) -> EnvironmentRow:
+        """Return the environment of a public token that may do `scope`. Raises Unauthorized."""
+        try:
+            known = {environment.id: environment for environment in self.environments()}
+            environment = known.get(environment_named(token))
+            if environment is None:
+                raise NoToken("Invalid Public Access Token")
+            check_token(token, self._keys[environment.id], scope=scope, now=int(time.time()))
+        except NoToken as refused:
+            raise Unauthorized(str(refused)) from None
+        return environment
+
 
 def bearer(connection: HTTPConnection) -> str:
     """Return the bearer credential of a request, or an empty text."""
@@ -55,3 +67,14 @@ def environment_of(connection: HTTPConnection, keys: Keyring) -> EnvironmentRow:
     if environment is None:
         raise Unauthorized("Invalid API key")
     return environment
+
+
+def environment_allowing(connection: HTTPConnection, keys: Keyring, scope: str) -> EnvironmentRow:
+    """Return the environment whose secret key the caller sent, or a public token that may do this one thing.
+
+    Raises Unauthorized.
+    """
+    credential = bearer(connection)
+    if credential.startswith("ey"):  # what every token begins with, and no key
+        return keys.of_public_token(credential, scope)
+    return environment_of(connection, keys)

@@ -1,5 +1,7 @@
 """Waits and wait tokens over HTTP (management-api 9.6, worker-protocol 6.5)."""
 
+import base64
+import hmac
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,8 +69,6 @@ async def test_a_token_is_made_with_a_url_and_a_public_token(api: Api) -> None:
 
 
 def _claims(token: str) -> bytes:
-    import base64
-
     middle = token.split(".")[1]
     return base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4))
 
@@ -93,6 +93,64 @@ async def test_a_token_is_completed_with_plain_json(api: Api) -> None:
         shown = await api.get(f"{TOKENS}/{made['id']}")
         assert (shown["status"], shown["output"], shown["outputType"]) == ("COMPLETED", stored, kind)
         assert shown["outputIsError"] is False
+
+
+async def test_a_public_token_completes_just_its_own(api: Api) -> None:
+    """WP-17: a browser needs no secret key; whatever else it tries is refused and changes nothing."""
+    made = await api.call("POST", TOKENS, json={})
+    own, other = made.json()["id"], (await _create(api))["id"]
+    public = {"authorization": f"Bearer {made.headers['x-trigger-jwt']}"}
+    refused = await api.client.post(f"{TOKENS}/{other}/complete", json={"data": 1}, headers=public)
+    assert (refused.status_code, refused.json()["error"]) == (
+        401,
+        f"Public Access Token does not allow write:waitpoints:{other}",
+    )
+    assert (await api.client.get(TOKENS, headers=public)).status_code == 401
+    accepted = await api.client.post(f"{TOKENS}/{own}/complete", json={"data": 1}, headers=public)
+    assert accepted.status_code == 200
+    assert (await _output(api, own), await _output(api, other)) == ("1", None)
+
+
+def _signed(key: str, header: Any, claims: Any) -> str:
+    def encoded(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    signed = f"{encoded(orjson.dumps(header))}.{encoded(orjson.dumps(claims))}"
+    return f"{signed}.{encoded(hmac.digest(key.encode(), signed.encode(), 'sha256'))}"
+
+
+async def test_a_token_that_is_not_ours_opens_nothing(api: Api) -> None:
+    """RFC 7515: another key, another algorithm, expired, without claims, or no token at all."""
+    waitpoint = (await _create(api))["id"]
+    environment = api.services.keys.by_slug("prod")
+    assert environment is not None
+    key, scope = api.services.keys.key_of(environment), f"write:waitpoints:{waitpoint}"
+    good = {"sub": environment.id, "scopes": [scope], "exp": 4_000_000_000}
+    hs256 = {"alg": "HS256"}
+    tokens = [
+        _signed("tr_prod_another", hs256, good),
+        _signed(key, {"alg": "none"}, good),
+        _signed(key, {"alg": "RS256"}, good),
+        _signed(key, hs256, {**good, "exp": 1}),
+        _signed(key, hs256, {**good, "exp": "4000000000"}),
+        _signed(key, hs256, {**good, "scopes": scope}),
+        _signed(key, hs256, {**good, "scopes": ["write:waitpoints"]}),
+        _signed(key, hs256, {**good, "sub": "env_none"}),
+        _signed(key, hs256, [good]),
+        _signed(key, hs256, good).rpartition(".")[0] + ".",
+        _signed(key, hs256, good) + ".x",
+        "ey",
+        "eyJ.eyJ.x",
+        "ey\u00ff",
+    ]
+    for token in tokens:
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        answer = await api.client.post(f"{TOKENS}/{waitpoint}/complete", json={}, headers=headers)
+        assert answer.status_code == 401, token
+        assert len(answer.json()["error"].splitlines()) == 1
+    assert (await api.get(f"{TOKENS}/{waitpoint}"))["status"] == "WAITING"
+    fine = {"authorization": f"Bearer {_signed(key, hs256, good)}"}
+    assert (await api.client.post(f"{TOKENS}/{waitpoint}/complete", json={}, headers=fine)).status_code == 200
 
 
 async def test_a_token_may_be_completed_without_data(api: Api) -> None:

@@ -33,7 +33,7 @@ from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.token_lists import list_tokens
 from trigger_lite.store.waitpoints import find_waitpoint
 from trigger_lite.web.api.token_views import parse_tokens, read_token, token_page, token_result, token_view
-from trigger_lite.web.auth import environment_of
+from trigger_lite.web.auth import environment_allowing, environment_of
 from trigger_lite.web.codec import read_body, read_message, reply, reply_json
 from trigger_lite.web.services import Services, services_of
 
@@ -111,10 +111,10 @@ async def retrieve(request: Request) -> Response:
 async def complete(request: Request) -> Response:
     """Complete a token with plain JSON; a second completion succeeds and changes nothing (WP-19)."""
     services = services_of(request)
-    environment = environment_of(request, services.keys)
+    waitpoint_id = request.path_params["waitpoint_id"]
+    environment = environment_allowing(request, services.keys, f"write:waitpoints:{waitpoint_id}")
     body = await read_message(request, _complete_decoder, limit=MAX_TOKEN_DATA_BYTES)
     output, output_type = _stored(body.data)
-    waitpoint_id = request.path_params["waitpoint_id"]
     await services.store.write(complete_token, environment.id, waitpoint_id, output, output_type)
     return reply_json({"success": True}, headers=_CORS)
 
