@@ -316,7 +316,7 @@ async def test_every_async_twin_does_what_its_blocking_form_does(edge: Edge) -> 
 
 
 def test_every_public_verb_has_an_async_twin() -> None:
-    internal = {"page", "poll", "finished_result", "log_page", "aio"}
+    internal = {"pages", "poll", "finished_result", "log_page", "aio"}
     verbs = {name for name in dir(runs) if not name.startswith("_")} - internal
     assert verbs <= set(dir(runs.aio))
 

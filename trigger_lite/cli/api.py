@@ -16,8 +16,9 @@ from trigger_lite.cli.target import START_ONE, Target, find_target
 from trigger_lite.protocol.batches import BatchSummary, BatchView
 from trigger_lite.protocol.bulk_actions import BulkAction
 from trigger_lite.protocol.environments import EnvironmentLoad, LimitEnvironment, PauseEnvironment
+from trigger_lite.protocol.pages import Pagination
 from trigger_lite.protocol.queues import QueueItem
-from trigger_lite.protocol.runs import Pagination, RunDetail, RunSummary
+from trigger_lite.protocol.runs import RunDetail, RunSummary
 from trigger_lite.protocol.schedules import Schedule
 from trigger_lite.protocol.tasks import TriggeredRun, TriggerOptions
 from trigger_lite.sdk.client import Client, Identity

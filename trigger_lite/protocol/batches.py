@@ -6,7 +6,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from trigger_lite.protocol.runs import Pagination, RunResult
+from trigger_lite.protocol.pages import Pagination
+from trigger_lite.protocol.runs import RunResult
 from trigger_lite.protocol.tasks import IdempotencyKeyOptions, Key
 
 MAX_ITEMS: Final = 1_000

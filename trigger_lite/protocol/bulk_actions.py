@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from trigger_lite.protocol.runs import Pagination
+from trigger_lite.protocol.pages import Pagination
 
 MAX_RUN_IDS: Final = 500
 MAX_NAME: Final = 255

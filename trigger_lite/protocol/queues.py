@@ -5,6 +5,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from trigger_lite.protocol.pages import NumberedPages
+
 QueueKind = Literal["task", "custom"]
 QueueAddress = Literal["id", "task", "custom"]
 MOST_CONCURRENCY: Final = 100_000
@@ -44,17 +46,9 @@ class QueueItem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     override_ends_at: str | None = None
 
 
-class QueuePagination(msgspec.Struct, frozen=True, rename="camel"):
-    """Where a page stands; pages count from 1."""
-
-    current_page: int
-    total_pages: int
-    count: int
-
-
 class QueuePage(msgspec.Struct, frozen=True):
     data: list[QueueItem]
-    pagination: QueuePagination
+    pagination: NumberedPages
 
 
 class PauseQueue(msgspec.Struct, frozen=True):

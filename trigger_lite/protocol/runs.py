@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from trigger_lite.protocol.execution import Usage
+from trigger_lite.protocol.pages import Pagination
 from trigger_lite.protocol.run_errors import ApiError, RunError
 from trigger_lite.protocol.schedules import RunSchedule
 from trigger_lite.protocol.waiting import WaitingFor
@@ -66,11 +67,6 @@ class RunDetail(RunSummary, frozen=True, rename="camel", omit_defaults=True, kw_
     error: ApiError | None = None
     schedule: RunSchedule | None = None
     waiting_for: WaitingFor | None = None
-
-
-class Pagination(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    next: str | None = None
-    previous: str | None = None
 
 
 class RunPage(msgspec.Struct, frozen=True, rename="camel"):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from trigger_lite.protocol.pages import NumberedPages
 from trigger_lite.protocol.times import iso
 
 DECLARATIVE: Final = "DECLARATIVE"
@@ -94,17 +95,9 @@ class Schedule(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, 
     last_run: str | None = None
 
 
-class OffsetPagination(msgspec.Struct, frozen=True, rename="camel"):
-    """Pages count from 1 (management-api 1.4)."""
-
-    current_page: int
-    total_pages: int
-    count: int
-
-
 class SchedulePage(msgspec.Struct, frozen=True, rename="camel"):
     data: list[Schedule]
-    pagination: OffsetPagination
+    pagination: NumberedPages
 
 
 class RunSchedule(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

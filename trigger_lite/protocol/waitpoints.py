@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from trigger_lite.protocol.runs import Pagination
+from trigger_lite.protocol.pages import Pagination
 from trigger_lite.protocol.statuses import ApiStatus
 from trigger_lite.protocol.tasks import Key, Tag
 

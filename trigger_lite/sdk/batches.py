@@ -1,16 +1,15 @@
 """Batches of an environment: get, list."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlencode
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from trigger_lite.protocol.batches import BatchPage, BatchSummary, BatchView
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
+from trigger_lite.sdk.paging import cursor_pages, each_row, each_row_in_thread
 
 if TYPE_CHECKING:
     from trigger_lite.sdk.client import Client
-
-_PAGE_SIZE: Final = 50
 
 
 class Batches:
@@ -48,19 +47,11 @@ class Batches:
         >>> going_on = [batch.id for batch in batches.list() if batch.status == "PENDING"]
         """
         refuse_in_event_loop("batches.list()", "async for batch in batches.aio.list()")
-        return self._pages()
+        return each_row(self.pages())
 
-    def _pages(self) -> Iterator[BatchSummary]:
-        after: str | None = ""
-        while after is not None:
-            page = self.page(after)
-            yield from page.data
-            after = page.pagination.next
-
-    def page(self, after: str) -> BatchPage:
-        """Return one page; `after` is a cursor or nothing."""
-        query = {"page[size]": _PAGE_SIZE, **({"page[after]": after} if after else {})}
-        return self._find_client().request("GET", f"/api/v1/batches?{urlencode(query)}", BatchPage)
+    def pages(self) -> Iterator[Sequence[BatchSummary]]:
+        """Yield the rows of each page."""
+        return cursor_pages(self._find_client, "/api/v1/batches", BatchPage)
 
 
 class AsyncBatches:
@@ -89,9 +80,5 @@ class AsyncBatches:
         ...         return batch.id
         ...     return ""
         """
-        after: str | None = ""
-        while after is not None:
-            page = await in_thread(self._batches.page, after)
-            for batch in page.data:
-                yield batch
-            after = page.pagination.next
+        async for row in each_row_in_thread(self._batches.pages()):
+            yield row

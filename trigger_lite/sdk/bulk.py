@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Literal, Unpack
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -17,13 +17,13 @@ from trigger_lite.protocol.bulk_actions import (
 from trigger_lite.protocol.durations import Duration, duration_seconds
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
 from trigger_lite.sdk.errors import DefinitionError, WaitTimeout
+from trigger_lite.sdk.paging import cursor_pages, each_row, each_row_in_thread
 from trigger_lite.sdk.run_filter import RunFilter, bulk_filter
 
 if TYPE_CHECKING:
     from trigger_lite.sdk.client import Client
 
 _PATH: Final = "/api/v1/bulk-actions"
-_PAGE_SIZE: Final = 50
 
 
 class Bulk:
@@ -104,19 +104,11 @@ class Bulk:
         >>> names = [action.name for action in runs.bulk.list()]
         """
         refuse_in_event_loop("runs.bulk.list()", "async for action in runs.bulk.aio.list()")
-        return self._pages()
+        return each_row(self.pages())
 
-    def _pages(self) -> Iterator[BulkAction]:
-        after: str | None = ""
-        while after is not None:
-            page = self.page(after)
-            yield from page.data
-            after = page.pagination.next
-
-    def page(self, after: str) -> BulkActionPage:
-        """Return one page; `after` is a cursor or nothing."""
-        query = urlencode({"page[size]": _PAGE_SIZE, **({"page[after]": after} if after else {})})
-        return self._find_client().request("GET", f"{_PATH}?{query}", BulkActionPage)
+    def pages(self) -> Iterator[Sequence[BulkAction]]:
+        """Yield the rows of each page."""
+        return cursor_pages(self._find_client, _PATH, BulkActionPage)
 
     def abort(self, bulk_id: str) -> None:
         """Do no more of a bulk action; what was done stays. Raises ApiError 422 when it is over.
@@ -188,12 +180,8 @@ class AsyncBulk:
         >>> async def names() -> list[str | None]:
         ...     return [action.name async for action in runs.bulk.aio.list()]
         """
-        after: str | None = ""
-        while after is not None:
-            page = await in_thread(self._bulk.page, after)
-            for action in page.data:
-                yield action
-            after = page.pagination.next
+        async for row in each_row_in_thread(self._bulk.pages()):
+            yield row
 
     async def abort(self, bulk_id: str) -> None:
         """Do no more of a bulk action; what was done stays.

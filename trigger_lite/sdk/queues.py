@@ -1,6 +1,6 @@
 """Queues of an environment as they are now: look at them, pause them, change their limits for a while."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -13,12 +13,12 @@ from trigger_lite.protocol.queues import OverrideQueue, PauseQueue, QueueItem, Q
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
 from trigger_lite.sdk.errors import ApiError
 from trigger_lite.sdk.options import option_moment
+from trigger_lite.sdk.paging import each_row, each_row_in_thread, numbered_pages
 from trigger_lite.sdk.queue import Queue
 
 if TYPE_CHECKING:
     from trigger_lite.sdk.client import Client
 
-_PAGE_SIZE: Final = 100
 _TASK: Final = "task/"
 _PATH: Final = "/api/v1/queues"
 
@@ -51,20 +51,11 @@ class Queues:
         >>> paused = [queue.name for queue in queues.list() if queue.paused]
         """
         refuse_in_event_loop("queues.list()", "async for queue in queues.aio.list()")
-        return self._pages()
+        return each_row(self.pages())
 
-    def _pages(self) -> Iterator[QueueItem]:
-        number, more = 1, True
-        while more:
-            page = self.page(number)
-            yield from page.data
-            more = number < page.pagination.total_pages
-            number += 1
-
-    def page(self, number: int) -> QueuePage:
-        """Return one page; the first is 1."""
-        query = urlencode({"page": number, "perPage": _PAGE_SIZE})
-        return self._find_client().request("GET", f"{_PATH}?{query}", QueuePage)
+    def pages(self) -> Iterator[Sequence[QueueItem]]:
+        """Yield the rows of each page."""
+        return numbered_pages(self._find_client, _PATH, QueuePage)
 
     def get(self, queue: Queue | str) -> QueueItem:
         """Return a queue as it is now; raises ApiError 404 when no run or worker has named it yet.
@@ -169,13 +160,8 @@ class AsyncQueues:
         >>> async def paused() -> list[str]:
         ...     return [queue.name async for queue in queues.aio.list() if queue.paused]
         """
-        number, more = 1, True
-        while more:
-            page = await in_thread(self._queues.page, number)
-            for queue in page.data:
-                yield queue
-            more = number < page.pagination.total_pages
-            number += 1
+        async for row in each_row_in_thread(self._queues.pages()):
+            yield row
 
     async def get(self, queue: Queue | str) -> QueueItem:
         """Return a queue as it is now.

@@ -1,7 +1,7 @@
 """Runs of an environment: get, list, wait, results, cancel, replay, reschedule, logs."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Unpack
@@ -21,6 +21,7 @@ from trigger_lite.sdk.errors import PayloadError, RunCanceled, RunFailed, WaitTi
 from trigger_lite.sdk.handle import RunHandle
 from trigger_lite.sdk.options import ReplayOptions, option_moment, replay_options
 from trigger_lite.sdk.output import decode_output
+from trigger_lite.sdk.paging import cursor_pages, each_row, each_row_in_thread
 from trigger_lite.sdk.payload import JSON
 from trigger_lite.sdk.run_filter import RunFilter, run_query
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from trigger_lite.sdk.client import Client
 
 _POLL_SECONDS: Final = 25
-_PAGE_SIZE: Final = 50
 
 
 class RunLogLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -113,19 +113,11 @@ class Runs:
         >>> ids = [run.id for run in runs.list(tag="org_42", status=["QUEUED", "EXECUTING"])]
         """
         refuse_in_event_loop("runs.list(…)", "async for run in runs.aio.list(…)")
-        return self._pages(run_query("runs.list", filters))
+        return each_row(self.pages(run_query("runs.list", filters)))
 
-    def _pages(self, query: dict[str, str]) -> Iterator[RunSummary]:
-        after: str | None = ""
-        while after is not None:
-            page = self.page(query, after)
-            yield from page.data
-            after = page.pagination.next
-
-    def page(self, query: dict[str, str], after: str) -> RunPage:
-        """Return one page; `query` as the wire has it, `after` a cursor or nothing."""
-        query = {**query, "page[size]": str(_PAGE_SIZE), **({"page[after]": after} if after else {})}
-        return self._find_client().request("GET", f"/api/v1/runs?{urlencode(query)}", RunPage)
+    def pages(self, query: dict[str, str]) -> Iterator[Sequence[RunSummary]]:
+        """Yield the rows of each page; `query` as the wire has it."""
+        return cursor_pages(self._find_client, "/api/v1/runs", RunPage, query)
 
     def wait(self, run_id: str, *, timeout: Duration | None = None) -> RunDetail:
         """Return a run once it is over, however it ended; raises WaitTimeout when it is not in time.
@@ -284,12 +276,8 @@ class AsyncRuns:
         ...     return [run.id async for run in runs.aio.list(status="FAILED")]
         """
         query = run_query("runs.list", filters)
-        after: str | None = ""
-        while after is not None:
-            page = await in_thread(self._runs.page, query, after)
-            for run in page.data:
-                yield run
-            after = page.pagination.next
+        async for row in each_row_in_thread(self._runs.pages(query)):
+            yield row
 
     async def wait(self, run_id: str, *, timeout: Duration | None = None) -> RunDetail:  # noqa: ASYNC109 - named as in its twin
         """Return a run once it is over; raises WaitTimeout when it is not in time.

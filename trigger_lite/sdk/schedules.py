@@ -1,8 +1,8 @@
 """Schedules of an environment: make, change, pause, list and run them."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack, get_args
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -11,6 +11,7 @@ from trigger_lite.protocol.schedules import CatchUp, Overlap, Schedule, Schedule
 from trigger_lite.sdk.blocking import in_thread, refuse_in_event_loop
 from trigger_lite.sdk.errors import DefinitionError
 from trigger_lite.sdk.options import check_options, option_seconds
+from trigger_lite.sdk.paging import each_row, each_row_in_thread, numbered_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PATH: Final = "/api/v1/schedules"
-_PAGE_SIZE: Final = 100
 
 
 _CHOICES: Final = {"overlap": get_args(Overlap), "catch_up": get_args(CatchUp)}
@@ -141,20 +141,11 @@ class Schedules:
         >>> paused = [schedule.id for schedule in schedules.list() if not schedule.active]
         """
         refuse_in_event_loop("schedules.list()", "async for schedule in schedules.aio.list()")
-        return self._pages()
+        return each_row(self.pages())
 
-    def _pages(self) -> Iterator[Schedule]:
-        number, more = 1, True
-        while more:
-            page = self.page(number)
-            yield from page.data
-            more = number < page.pagination.total_pages
-            number += 1
-
-    def page(self, number: int) -> SchedulePage:
-        """Return one page; the first is 1."""
-        query = urlencode({"page": number, "perPage": _PAGE_SIZE})
-        return self._send("GET", f"{_PATH}?{query}", SchedulePage)
+    def pages(self) -> Iterator[Sequence[Schedule]]:
+        """Yield the rows of each page."""
+        return numbered_pages(self._find_client, _PATH, SchedulePage)
 
     def pause(self, schedule_id: str) -> Schedule:
         """Let a schedule run no more until it is resumed.
@@ -271,13 +262,8 @@ class AsyncSchedules:
         >>> async def all_tasks() -> set[str]:
         ...     return {schedule.task async for schedule in schedules.aio.list()}
         """
-        number, more = 1, True
-        while more:
-            page = await in_thread(self._schedules.page, number)
-            for schedule in page.data:
-                yield schedule
-            more = number < page.pagination.total_pages
-            number += 1
+        async for row in each_row_in_thread(self._schedules.pages()):
+            yield row
 
     async def pause(self, schedule_id: str) -> Schedule:
         """Let a schedule run no more until it is resumed.

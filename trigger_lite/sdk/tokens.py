@@ -1,10 +1,10 @@
 """Wait tokens: what a run waits for until somebody, or another program, completes it."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar, Unpack, overload
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -17,13 +17,13 @@ from trigger_lite.sdk.errors import PayloadError
 from trigger_lite.sdk.filters import filter_query
 from trigger_lite.sdk.options import check_options, option_key_life, option_moment, option_tags
 from trigger_lite.sdk.output import decode_output
+from trigger_lite.sdk.paging import cursor_pages, each_row, each_row_in_thread
 
 if TYPE_CHECKING:
     from trigger_lite.sdk.client import Client
     from trigger_lite.sdk.local import LocalWorld
 
 A = TypeVar("A")
-_PAGE_SIZE: Final = 50
 _PATH: Final = "/api/v1/waitpoints/tokens"
 _FILTERS: Final = {
     "status": "filter[status]",
@@ -183,19 +183,11 @@ class Tokens:
         >>> ids = [token.id for token in tokens.list(status="WAITING", tag="org_42")]
         """
         refuse_in_event_loop("tokens.list(…)", "async for token in tokens.aio.list(…)")
-        return self._pages(_query(filters))
+        return each_row(self.pages(_query(filters)))
 
-    def _pages(self, query: dict[str, str]) -> Iterator[TokenView]:
-        after: str | None = ""
-        while after is not None:
-            page = self.page(query, after)
-            yield from page.data
-            after = page.pagination.next
-
-    def page(self, query: dict[str, str], after: str) -> TokenPage:
-        """Return one page; `query` as the wire has it, `after` a cursor or nothing."""
-        query = {**query, "page[size]": str(_PAGE_SIZE), **({"page[after]": after} if after else {})}
-        return self._find_client().request("GET", f"{_PATH}?{urlencode(query)}", TokenPage)
+    def pages(self, query: dict[str, str]) -> Iterator[Sequence[TokenView]]:
+        """Yield the rows of each page; `query` as the wire has it."""
+        return cursor_pages(self._find_client, _PATH, TokenPage, query)
 
 
 def _wanted(options: TokenOptions) -> CreateToken:
@@ -277,9 +269,5 @@ class AsyncTokens:
         ...     return [token.id async for token in tokens.aio.list(status="WAITING")]
         """
         query = _query(filters)
-        after: str | None = ""
-        while after is not None:
-            page = await in_thread(self._tokens.page, query, after)
-            for token in page.data:
-                yield token
-            after = page.pagination.next
+        async for row in each_row_in_thread(self._tokens.pages(query)):
+            yield row

@@ -237,7 +237,9 @@ async def test_a_schedule_that_is_not_there_is_not_found(api: Api, method: str, 
     assert await api.get(f"{_ALL}/{other['id']}", environment="dev") == other
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=x", "perPage=0", "page=-1", "page=1000001", "page=1.5"])
+@pytest.mark.parametrize(
+    "query", ["page=0", "page=x", "perPage=0", "page=-1", "page=1.5", "page=" + "9" * 99]
+)
 async def test_a_page_that_is_none_is_refused(api: Api, query: str) -> None:
     answer = await api.call("GET", f"{_ALL}?{query}")
     assert answer.status_code == 400, answer.text

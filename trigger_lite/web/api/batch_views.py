@@ -6,7 +6,8 @@ import msgspec
 
 from trigger_lite.protocol.batches import BatchPage, BatchSummary, BatchView, ItemError, Processing
 from trigger_lite.protocol.errors import BatchNotFound
-from trigger_lite.protocol.runs import Pagination, RunResult
+from trigger_lite.protocol.pages import Pagination
+from trigger_lite.protocol.runs import RunResult
 from trigger_lite.protocol.times import iso
 from trigger_lite.store import batches, runs
 from trigger_lite.store.batch_lists import BatchRows

@@ -17,7 +17,7 @@ from trigger_lite.protocol.bulk_actions import (
     CreateBulkAction,
 )
 from trigger_lite.protocol.errors import NotFound
-from trigger_lite.protocol.runs import Pagination
+from trigger_lite.protocol.pages import Pagination
 from trigger_lite.protocol.times import iso
 from trigger_lite.store.bulk_actions import BulkActionRow, find_bulk_action_in, list_bulk_actions
 from trigger_lite.web.api.bulk_filters import parse_selection

@@ -30,21 +30,18 @@ from trigger_lite.protocol.queues import (
     QueueItem,
     QueueKind,
     QueuePage,
-    QueuePagination,
     ResetQueue,
 )
 from trigger_lite.protocol.times import LAST_DATE_MS, iso, parse_iso_ms
 from trigger_lite.store.queue_lists import count_queues
 from trigger_lite.store.queues import QueueRow
 from trigger_lite.store.transaction import Reader, Tx
+from trigger_lite.web.api.numbered_pages import page_wanted
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import read_message, reply
-from trigger_lite.web.numbers import whole_number
 from trigger_lite.web.services import services_of
 
 DEFAULT_SIZE: Final = 25
-MAX_SIZE: Final = 100
-MAX_SKIP: Final = 2_147_483_647
 MAX_BODY: Final = 10_240
 _KINDS: Final = ("id", "task", "custom")
 _pause_decoder: Final = msgspec.json.Decoder(PauseQueue)
@@ -55,16 +52,14 @@ _reset_decoder: Final = msgspec.json.Decoder(ResetQueue)
 async def list_queues(request: Request) -> Response:
     services = services_of(request)
     environment = environment_of(request, services.keys)
-    page, size = _count(request, "page", 1), min(_count(request, "perPage", DEFAULT_SIZE), MAX_SIZE)
+    page = page_wanted(request.query_params, size=DEFAULT_SIZE)
 
     def read(tx: Reader) -> tuple[list[QueueState], int]:
-        skip = min((page - 1) * size, MAX_SKIP)
-        states = list_states(tx, environment.id, count=size, skip=skip)
+        states = list_states(tx, environment.id, count=page.size, skip=page.skip)
         return states, count_queues(tx, environment.id)
 
     states, count = await services.store.read(read)
-    pagination = QueuePagination(current_page=page, total_pages=-(-count // size), count=count)
-    return reply(QueuePage([queue_item(state) for state in states], pagination))
+    return reply(QueuePage([queue_item(state) for state in states], page.among(count)))
 
 
 async def retrieve(request: Request) -> Response:
@@ -140,14 +135,6 @@ def _look(tx: Reader, environment_id: str, ref: QueueRef) -> QueueState:
 def _ref(request: Request, kind: str) -> QueueRef:
     """Return the queue that is meant; clients encode the slashes of its name twice."""
     return QueueRef(kind, request.path_params["queue"].replace("%2F", "/").replace("%2f", "/"))
-
-
-def _count(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
-    number = whole_number(text)
-    if not number:
-        raise BadRequest(f"{name} is {text!r}, but must be a whole number from 1 on")
-    return number
 
 
 def queue_item(state: QueueState) -> QueueItem:

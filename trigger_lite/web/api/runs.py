@@ -14,7 +14,8 @@ from trigger_lite.engine.delays import reschedule
 from trigger_lite.engine.replay import check_overrides, replay_run
 from trigger_lite.engine.requests import check_delay
 from trigger_lite.protocol.errors import BadRequest, NotFound, RunNotFound
-from trigger_lite.protocol.runs import Pagination, RunPage
+from trigger_lite.protocol.pages import Pagination
+from trigger_lite.protocol.runs import RunPage
 from trigger_lite.protocol.tasks import MAX_PAYLOAD_BYTES, ReplayRun, RescheduleRun
 from trigger_lite.protocol.waiting import WaitingFor
 from trigger_lite.store import run_lists

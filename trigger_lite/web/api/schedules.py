@@ -21,11 +21,9 @@ from trigger_lite.engine.schedules import (
     update_schedule,
 )
 from trigger_lite.engine.zones import zone_names
-from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.schedules import (
     ChangeSchedule,
     CreateSchedule,
-    OffsetPagination,
     ScheduleBody,
     SchedulePage,
     TimeZones,
@@ -33,15 +31,13 @@ from trigger_lite.protocol.schedules import (
 from trigger_lite.store.environments import EnvironmentRow
 from trigger_lite.store.schedules import Planned, count_schedules, list_schedules
 from trigger_lite.store.transaction import Reader, Tx
+from trigger_lite.web.api.numbered_pages import page_wanted
 from trigger_lite.web.api.schedule_views import schedule_view
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import read_message, reply, reply_json
-from trigger_lite.web.numbers import whole_number
 from trigger_lite.web.services import services_of
 
 DEFAULT_SIZE: Final = 20
-MAX_SIZE: Final = 100
-_LAST_PAGE: Final = 1_000_000
 _MAX_BODY: Final = 65_536
 _create_decoder: Final = msgspec.json.Decoder(CreateSchedule)
 _update_decoder: Final = msgspec.json.Decoder(ScheduleBody)
@@ -61,16 +57,14 @@ async def create(request: Request) -> Response:
 async def list_all(request: Request) -> Response:
     services = services_of(request)
     environment = environment_of(request, services.keys)
-    page = _count(request, "page", 1, most=_LAST_PAGE)
-    size = min(_count(request, "perPage", DEFAULT_SIZE, most=_LAST_PAGE), MAX_SIZE)
+    page = page_wanted(request.query_params, size=DEFAULT_SIZE)
 
     def read(tx: Reader) -> tuple[list[Planned], int]:
         place = environment.project_id, environment.id
-        return list_schedules(tx, *place, count=size, skip=(page - 1) * size), count_schedules(tx, *place)
+        return list_schedules(tx, *place, count=page.size, skip=page.skip), count_schedules(tx, *place)
 
     rows, count = await services.store.read(read)
-    pagination = OffsetPagination(page, -(-count // size), count)
-    return reply(SchedulePage([schedule_view(row, environment) for row in rows], pagination))
+    return reply(SchedulePage([schedule_view(row, environment) for row in rows], page.among(count)))
 
 
 async def retrieve(request: Request) -> Response:
@@ -147,14 +141,6 @@ async def timezones(request: Request) -> Response:
 
 def _request_key(request: Request) -> str | None:
     return check_request_key(request.headers.get("x-trigger-request-idempotency-key"))
-
-
-def _count(request: Request, name: str, default: int, *, most: int) -> int:
-    text = request.query_params.get(name, str(default))
-    number = whole_number(text)
-    if not number or number > most:
-        raise BadRequest(f"{name} is {text!r}, but must be a whole number from 1 to {most}")
-    return number
 
 
 _ONE: Final = "/api/v1/schedules/{schedule_id}"

@@ -7,7 +7,7 @@ from starlette.datastructures import QueryParams
 
 from trigger_lite.engine.run_json import decode_tags
 from trigger_lite.protocol.errors import BadRequest, WaitpointNotFound
-from trigger_lite.protocol.runs import Pagination
+from trigger_lite.protocol.pages import Pagination
 from trigger_lite.protocol.times import iso
 from trigger_lite.protocol.waitpoints import TokenPage, TokenResult, TokenView, WaitpointKind
 from trigger_lite.store.token_lists import STATUSES, TokenFilter, TokenRows
