@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from tests.worker.conftest import StartWorker
 from trigger_lite.protocol.execution import Completion
 from trigger_lite.protocol.ids import snapshot_id
 from trigger_lite.protocol.run_errors import BuiltInError, ErrorCode, InternalError
-from trigger_lite.protocol.worker import Ack, Complete, Metadata, Retry, Start
+from trigger_lite.protocol.worker import Ack, Complete, Metadata, Refused, Retry, Start
 
 TASKS = """
 @task
@@ -221,6 +222,26 @@ async def test_a_cancelled_run_that_listens_ends_at_once(
     snapshot = server.cancel(run)
     complete = await server.completion_of(run)
     assert complete.snapshot == snapshot
+    assert code_of(complete.completion) is ErrorCode.TASK_RUN_CANCELLED
+
+
+async def test_a_cancel_that_comes_before_the_report_of_the_start_is_confirmed(
+    server: FakeServer, start_worker: StartWorker
+) -> None:
+    """CN-03: the start is refused then, but the run is still this worker's to end."""
+
+    def answer(message: Any) -> Ack | Refused:
+        if not isinstance(message, Start):
+            return Ack(message.seq)
+        snapshots.append(server.cancel(run))
+        return Refused(message.seq, "stale")
+
+    snapshots: list[str] = []
+    start_worker(TASKS, cancel_grace=0.2)
+    server.answer = answer
+    run = server.push("tidy")
+    complete = await server.completion_of(run)
+    assert complete.snapshot == snapshots[0]
     assert code_of(complete.completion) is ErrorCode.TASK_RUN_CANCELLED
 
 

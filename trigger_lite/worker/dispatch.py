@@ -247,7 +247,8 @@ class Dispatch:
         if is_last_word and held.has_waited:
             # Ended in the middle of a wait: the server may be a step ahead, and is about to say so.
             held.timer = self._loop.call_later(LATE_STEP_SECONDS, self._leave, held)
-        elif message.kind is Start or is_last_word:
+        elif is_last_word or (message.kind is Start and held.cancel_snapshot is None):
+            # A start is refused, too, when the cancel was first: then this worker has the run to end.
             self._leave(held)
 
     def _moved(self, moved: Moved) -> None:
