@@ -94,6 +94,8 @@ def check_trigger(
     options = body.options
     if not task_id or len(task_id) > MAX_TASK_ID or is_over(task_id, 2 * MAX_TASK_ID):
         raise BadRequest(f"A task id has 1 to {MAX_TASK_ID} characters")
+    if "\0" in task_id:
+        raise BadRequest("A task id has no null byte")
     payload, payload_type = _payload(body)
     debounce = None if options.debounce is None else _debounce(options.debounce)
     return RunRequest(

@@ -22,7 +22,12 @@
 `web/errors.py` maps the tree to HTTP. The message is one line: what was wrong, what would be right.
 """
 
+from typing import Final
+
 from trigger_lite.protocol.tasks import QUEUE_FULL
+
+_LONGEST: Final = 400
+"""What is kept, in characters, of a message that quotes something long: half from either end."""
 
 
 class Refusal(Exception):
@@ -32,7 +37,14 @@ class Refusal(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = _in_one_line(message)
+
+
+def _in_one_line(message: str) -> str:
+    """Return a message without line ends, and without the middle of what it quotes at length."""
+    if len(message) > _LONGEST:
+        message = f"{message[: _LONGEST // 2]}…{message[-_LONGEST // 2 :]}"
+    return " ".join(message.splitlines())
 
 
 class Unauthorized(Refusal):

@@ -11,7 +11,8 @@ from trigger_lite.protocol.times import LAST_DATE_MS, parse_iso_ms
 from trigger_lite.store.run_lists import RunFilter
 from trigger_lite.web.api.filters import DEFAULT_PERIOD_MS, known_machines, known_statuses
 
-_TEXTS: Final = ("status", "task_identifier", "version", "tag", "machine", "region")
+_TEXTS: Final = ("status", "task_identifier", "version", "tag", "machine")
+"""Not the region: there is one, so it narrows nothing."""
 _NAMES: Final = ("period", "bulk_action", "schedule", "batch")
 
 
@@ -45,9 +46,9 @@ def _run_filter(environment_id: str, body: BulkFilter) -> RunFilter:
         machines=known_machines("filter.machine", _listed(body.machine)),
         created_from=since,
         created_to=until,
-        batch_id=body.batch or None,
-        schedule_id=body.schedule or None,
-        bulk_id=body.bulk_action or None,
+        batch_id=_named(body.batch),
+        schedule_id=_named(body.schedule),
+        bulk_id=_named(body.bulk_action),
         is_test=body.is_test,
     )
 
@@ -66,6 +67,11 @@ def _has_time(body: BulkFilter) -> bool:
 def _listed(value: str | list[str] | None) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value or []
     return tuple(without_nulls(text) for text in given if text.strip())
+
+
+def _named(value: str | None) -> str | None:
+    """Return an id that can be looked for; one of null bytes alone is that of nothing, not of everything."""
+    return without_nulls(value) if value else None
 
 
 def _many(value: QueueRef | str | list[QueueRef | str] | None) -> list[QueueRef | str]:

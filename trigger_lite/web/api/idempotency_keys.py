@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trigger_lite.engine.idempotency import reset_key
+from trigger_lite.engine.requests import without_nulls
 from trigger_lite.protocol.tasks import KeyWasReset, ResetKey
 from trigger_lite.web.auth import environment_of
 from trigger_lite.web.codec import read_message, reply
@@ -23,7 +24,7 @@ async def reset(request: Request) -> Response:
     environment = environment_of(request, services.keys)
     body = await read_message(request, _decoder, limit=MAX_BODY)
     key = request.path_params["key"]
-    await services.store.write(reset_key, environment.id, body.task_identifier, key)
+    await services.store.write(reset_key, environment.id, without_nulls(body.task_identifier), key)
     return reply(KeyWasReset(key))
 
 
