@@ -74,7 +74,6 @@ class RunRow(NamedTuple):
     schedule_id: str | None = None
     schedule_instance_id: str | None = None
     scheduled_for: int | None = None
-    one_time_token: str | None = None
     annotations: str | None = None
     pruned_at: int | None = None
 

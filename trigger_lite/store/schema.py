@@ -282,7 +282,6 @@ run = Table(
     _text("schedule_id", optional=True),
     _text("schedule_instance_id", optional=True),
     _ms("scheduled_for", optional=True),  # the nominal time of its occurrence
-    _text("one_time_token", optional=True),
     _text("annotations", optional=True),  # JSON (TR-25)
     _ms("pruned_at", optional=True),  # retention removed payload and output
     _partial(
@@ -329,7 +328,6 @@ run = Table(
         where="scheduled_for IS NOT NULL",
         unique=True,
     ),
-    _partial("run_one_time", "one_time_token", where="one_time_token IS NOT NULL", unique=True),
 )
 
 # Payloads, outputs and metadata over 8 KB, so that moving a run does not rewrite them.

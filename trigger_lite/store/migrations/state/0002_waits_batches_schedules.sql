@@ -36,13 +36,11 @@ ALTER TABLE run ADD COLUMN debounce_until BIGINT;
 ALTER TABLE run ADD COLUMN schedule_id TEXT;
 ALTER TABLE run ADD COLUMN schedule_instance_id TEXT;
 ALTER TABLE run ADD COLUMN scheduled_for BIGINT;
-ALTER TABLE run ADD COLUMN one_time_token TEXT;
 ALTER TABLE run ADD COLUMN annotations TEXT;
 ALTER TABLE run ADD COLUMN pruned_at BIGINT;
 CREATE INDEX run_batch ON run (batch_id, batch_index) WHERE batch_id IS NOT NULL;
 CREATE UNIQUE INDEX run_debounce ON run (environment_id, task_id, debounce_key) WHERE debounce_key IS NOT NULL AND execution_status = 'DELAYED';
 CREATE UNIQUE INDEX run_occurrence ON run (schedule_instance_id, scheduled_for) WHERE scheduled_for IS NOT NULL;
-CREATE UNIQUE INDEX run_one_time ON run (one_time_token) WHERE one_time_token IS NOT NULL;
 CREATE INDEX run_resuming ON run (environment_id, score, id) WHERE execution_status = 'QUEUED_EXECUTING';
 CREATE INDEX run_schedule ON run (schedule_id, id) WHERE schedule_id IS NOT NULL;
 
