@@ -340,3 +340,14 @@ def test_outside_a_run_pauses_are_real(caplog: pytest.LogCaptureFixture) -> None
     assert retry.call(Failing(ConnectionError("down")), Retry(2, min=0.01, randomize=False)) == 2
     assert time.monotonic() - began >= 0.01
     assert "trying again after=1 seconds=0.01 reason='ConnectionError: down'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "address", ["file:///etc/hostname", "ftp://127.0.0.1/a", "data:,a", "example.com", ""]
+)
+async def test_only_addresses_of_the_web_are_opened(address: str) -> None:
+    """What a payload names must not read files of the worker."""
+    with pytest.raises(DefinitionError, match="begins with http:// or https://"):
+        await asyncio.to_thread(retry.http, address)
+    with pytest.raises(DefinitionError, match="begins with http:// or https://"):
+        await retry.aio.http(address)

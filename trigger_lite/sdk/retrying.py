@@ -323,7 +323,13 @@ def _rules_of_answers(by_status: ByStatus, errors: Errors) -> Rules:
 
 
 def _opening(request: "str | Request", timeout: Duration) -> "Callable[[], HTTPResponse]":
+    """Return what opens an address; raises DefinitionError for one that urllib would read from a disk."""
     seconds = duration_seconds(timeout)
+    address = request if isinstance(request, str) else request.full_url
+    if not address.lower().startswith(("http://", "https://")):
+        raise DefinitionError(
+            f"retry.http: {address[:80]!r} is no address that begins with http:// or https://"
+        )
 
     def open_request() -> "HTTPResponse":
         from urllib.request import urlopen
