@@ -5,7 +5,6 @@ from typing import Any, Final
 import msgspec
 
 from trigger_lite.engine.requests import (
-    MAX_KEY_BYTES,
     RunRequest,
     check_trigger,
     clean,
@@ -14,7 +13,7 @@ from trigger_lite.engine.requests import (
 )
 from trigger_lite.protocol.batches import MAX_ITEMS, CreateBatch, NamedTrigger
 from trigger_lite.protocol.errors import BadRequest
-from trigger_lite.protocol.tasks import MAX_TASK_ID, TriggerOptions, TriggerTask
+from trigger_lite.protocol.tasks import MAX_KEY_BYTES, MAX_TASK_ID, TriggerOptions, TriggerTask
 
 _JSON: Final = "application/json"
 _options_decoder: Final = msgspec.json.Decoder(TriggerOptions)
@@ -75,7 +74,7 @@ def _payload(raw: msgspec.Raw, payload_type: str | None) -> Any:
 
     A text is the packet itself: of type JSON, it is the JSON already written (management-api 5).
     """
-    if memoryview(raw)[:1] != b'"':
+    if bytes(memoryview(raw)[:1]) != b'"':
         return raw
     text = _text_decoder.decode(raw)
     if payload_type not in (None, _JSON):
