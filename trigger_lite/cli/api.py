@@ -21,11 +21,13 @@ from trigger_lite.protocol.queues import QueueItem
 from trigger_lite.protocol.runs import RunDetail, RunSummary
 from trigger_lite.protocol.schedules import Schedule
 from trigger_lite.protocol.tasks import TriggeredRun, TriggerOptions
+from trigger_lite.protocol.waitpoints import TokenView
 from trigger_lite.sdk.client import Client, Identity
 from trigger_lite.sdk.errors import ApiError, ConnectionFailed, NotConfigured, TriggerLiteError
 from trigger_lite.sdk.options import ReplayOptions
 from trigger_lite.sdk.run_filter import RunFilter
 from trigger_lite.sdk.runs import LogPage
+from trigger_lite.sdk.tokens import TokenDetail, TokenFilter
 
 _ATTEMPTS: Final = 3
 _PATIENT_ATTEMPTS: Final = 12
@@ -190,6 +192,22 @@ class Api:
         with self._explained(schedule=schedule_id):
             self._client.schedules.delete(schedule_id)
 
+    def list_tokens(self, filters: TokenFilter, limit: int) -> list[TokenView]:
+        """Return the newest tokens of a filter, at most so many."""
+        with self._explained():
+            return list(islice(self._client.tokens.list(**filters), limit))
+
+    def get_token(self, token_id: str) -> TokenDetail:
+        with self._explained(token=token_id):
+            return self._client.tokens.get(token_id)
+
+    def complete_token(self, token_id: str, data: str | None) -> None:
+        """Complete a token with JSON text as it was written, or with no data at all."""
+        body = {} if data is None else {"data": msgspec.Raw(data.encode())}
+        path = f"/api/v1/waitpoints/tokens/{token_id}/complete"
+        with self._explained(token=token_id):
+            self._client.request("POST", path, dict[str, Any], msgspec.json.encode(body))
+
     def get_environment(self) -> EnvironmentLoad:
         with self._explained():
             return self._client.request("GET", _ENVIRONMENT, EnvironmentLoad)
@@ -229,21 +247,25 @@ class Api:
         batch: str | None = None,
         queue: str | None = None,
         schedule: str | None = None,
+        token: str | None = None,
     ) -> Iterator[None]:
         try:
             yield
         except TriggerLiteError as error:
             if isinstance(error, ApiError) and error.status == 404:
-                for command, name in (("batches", batch), ("queues", queue), ("schedules", schedule)):
+                named = {"batches": batch, "queues": queue, "schedules": schedule, "tokens": token}
+                for command, name in named.items():
                     if name is not None:
                         raise self._unknown(command, name) from error
             _explain(error, self.target, run_id)
 
     def _unknown(self, command: str, name: str) -> BadInput:
         """Return the refusal of a name that nothing has; `command` lists what there is."""
-        kind = {"batches": "batch", "queues": "queue", "schedules": "schedule"}[command]
+        kinds = {"batches": "batch", "queues": "queue", "schedules": "schedule", "tokens": "token"}
         where = f"the {self.target.environment} environment of {self.target.url}"
-        return BadInput(f"There is no {kind} {name} in {where}; 'trigger-lite {command} list' shows them")
+        return BadInput(
+            f"There is no {kinds[command]} {name} in {where}; 'trigger-lite {command} list' shows them"
+        )
 
 
 def open_api(ctx: click.Context, *, environment: str = "prod") -> Api:

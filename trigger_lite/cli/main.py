@@ -22,6 +22,7 @@ _MODULES: Final = {
     "batches": "batches",
     "queues": "queues",
     "schedules": "schedules",
+    "tokens": "tokens",
     "bulk": "bulk",
     "logs": "logs",
     "keys": "keys",

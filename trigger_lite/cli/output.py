@@ -12,6 +12,7 @@ import msgspec
 
 # How the API writes the errors that the platform itself names.
 _BUILT_IN: Final = re.compile(r"trigger\.dev internal error \((\w+)\)(?:: )?")
+_LONGEST_JSON: Final = 4_000
 F = TypeVar("F", bound=Callable[..., Any])
 
 _STATUS_COLOURS: Final = {
@@ -40,6 +41,17 @@ def print_json(value: Any) -> None:
 def print_raw_json(raw: bytes) -> None:
     """Print JSON text, indented; numbers stay as they were written."""
     click.echo(msgspec.json.format(raw, indent=2))
+
+
+def json_lines(value: Any) -> list[str]:
+    """Return the lines of a value as JSON, indented; a long one ends with how to see the rest."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    if len(text) > _LONGEST_JSON:
+        return [
+            *text[:_LONGEST_JSON].splitlines(),
+            dim(f"… {len(text) - _LONGEST_JSON} characters more: --json"),
+        ]
+    return text.splitlines()
 
 
 def say(message: str = "") -> None:

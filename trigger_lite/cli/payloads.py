@@ -1,4 +1,4 @@
-"""The payload of a trigger: JSON text from the command line, a file or stdin, checked before it is sent."""
+"""Payloads of triggers and data of tokens: JSON text from the command line, a file or stdin, and checked."""
 
 import json
 import sys
@@ -19,15 +19,24 @@ def read_payload(text: str | None, file: str | None) -> str | None:
     """
     if text is not None and file is not None:
         raise BadInput("The payload is given twice: as an argument and with --payload-file; leave one out")
-    origin = "The payload"
+    return _read_json(text, file, "The payload", "a run")
+
+
+def read_token_data(text: str | None) -> str | None:
+    """Return the JSON text that a token is completed with, or None for none; raises like `read_payload`."""
+    return _read_json(text, None, "The data", "a token")
+
+
+def _read_json(text: str | None, file: str | None, what: str, taker: str) -> str | None:
+    origin = what
     if file is not None or text == STDIN:
-        text, origin = _read_file(file or STDIN)
+        text, origin = _read_file(file or STDIN, what)
     if text is None:
         return None
     size = len(text.encode(errors="surrogatepass"))
     if size > MAX_PAYLOAD_BYTES:
         raise BadInput(
-            f"{origin} has {_megabytes(size)}; a run takes at most {_megabytes(MAX_PAYLOAD_BYTES)}. "
+            f"{origin} has {_megabytes(size)}; {taker} takes at most {_megabytes(MAX_PAYLOAD_BYTES)}. "
             "Store it somewhere and send its address"
         )
     check_json(text, origin)
@@ -78,20 +87,20 @@ def _hint(text: str) -> str:
     return ""
 
 
-def _read_file(file: str) -> tuple[str, str]:
+def _read_file(file: str, what: str) -> tuple[str, str]:
     try:
         if file == STDIN:
-            return sys.stdin.buffer.read().decode(), "The payload on stdin"
-        return Path(file).read_bytes().decode(), f"The payload in {file}"
+            return sys.stdin.buffer.read().decode(), f"{what} on stdin"
+        return Path(file).read_bytes().decode(), f"{what} in {file}"
     except OSError as error:
-        _refuse_file(file, error.strerror or str(error))
+        _refuse_file(file, what, error.strerror or str(error))
     except UnicodeDecodeError as error:
-        _refuse_file(file, f"it is not UTF-8 text at byte {error.start + 1}")
+        _refuse_file(file, what, f"it is not UTF-8 text at byte {error.start + 1}")
 
 
-def _refuse_file(file: str, reason: str) -> NoReturn:
+def _refuse_file(file: str, what: str, reason: str) -> NoReturn:
     name = "stdin" if file == STDIN else file
-    raise BadInput(f"The payload cannot be read from {name}: {reason}")
+    raise BadInput(f"{what} cannot be read from {name}: {reason}")
 
 
 def _megabytes(size: int) -> str:

@@ -1,16 +1,13 @@
 """What `runs get` shows of one run to a person."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from trigger_lite.cli.output import dim, printable, reason_text, status_text
+from trigger_lite.cli.output import dim, json_lines, printable, reason_text, status_text
 from trigger_lite.cli.times import age, local_time, seconds_between, spoken_seconds
 from trigger_lite.protocol.runs import RunDetail
 
 _LABEL_WIDTH: Final = 12
-_LONGEST_JSON: Final = 4_000
 
 
 def run_page(run: RunDetail, address: str, *, now: float) -> Iterator[str]:
@@ -21,7 +18,7 @@ def run_page(run: RunDetail, address: str, *, now: float) -> Iterator[str]:
     yield f"{dim('page'.ljust(_LABEL_WIDTH))}{address}"
     for label, value in (("payload", run.payload), ("metadata", run.metadata), ("output", run.output)):
         if value is not None:
-            yield from ("", dim(label), *_json_lines(value))
+            yield from ("", dim(label), *json_lines(value))
     if run.error is not None:
         yield from ("", dim("error"), reason_text(run.error.message, run.error.name))
         if run.error.stack_trace:
@@ -48,13 +45,3 @@ def _facts(run: RunDetail, now: float) -> Iterator[tuple[str, str]]:
         yield "parent", f"{run.related_runs.parent.id} ({printable(run.related_runs.parent.task_identifier)})"
     for child in run.related_runs.children or []:
         yield "child", f"{child.id} ({printable(child.task_identifier)}) {status_text(child.status)}"
-
-
-def _json_lines(value: Any) -> list[str]:
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    if len(text) > _LONGEST_JSON:
-        return [
-            *text[:_LONGEST_JSON].splitlines(),
-            dim(f"… {len(text) - _LONGEST_JSON} characters more: --json"),
-        ]
-    return text.splitlines()

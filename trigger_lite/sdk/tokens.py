@@ -78,8 +78,9 @@ class TokenFilter(TypedDict, total=False):
 class Token(Generic[A]):
     """Something to wait for; A is what it is completed with. Made by `tokens.create`.
 
-    A POST to `url` completes it without a key. `public_token` is for clients of Trigger.dev; this server does
-    not accept it yet. `is_cached` tells that an idempotency key found an earlier one.
+    A POST to `url` completes it without a key. So may a browser or another program, for a day, with
+    `public_token` as the bearer of `POST /api/v1/waitpoints/tokens/:id/complete`; it can do nothing else.
+    `is_cached` tells that an idempotency key found an earlier one.
 
     >>> token = tokens.create(timeout="1d", type=Approval)
     >>> token.id
