@@ -13,8 +13,8 @@ from bench.population import AT_ONCE, DAY_MS, copies, copy_all, copy_statements
 from bench.sizes import Sizes
 from tests.support.builders import a_request, a_version, claim, newest, start, succeed
 from tests.support.harness import Harness, harness
+from tests.support.recovering import recover
 from trigger_lite.engine.deliveries import hand_back
-from trigger_lite.engine.recovery import recover
 from trigger_lite.engine.trigger import trigger_run
 from trigger_lite.store.database import SqliteDatabase
 

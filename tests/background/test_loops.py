@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.background.conftest import Room
+from tests.support.recovering import recover
 from trigger_lite.background.deadlines import Deadlines
 from trigger_lite.background.loops import AT_ONCE, REQUEST_KEY_LIFE_MS, clock_loop, loop_table
 from trigger_lite.config import Settings
-from trigger_lite.engine.recovery import recover
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.store.query import Query
 from trigger_lite.store.requests import find_request, insert_request
@@ -81,7 +81,7 @@ async def test_a_silent_run_is_acted_on_and_its_worker_told_to_leave(
     worker = room.connect(await room.register())
     await room.trigger()
     run = await room.start(await worker.receive())
-    deadlines.arm_all((await room.store.write(recover)).owned)
+    deadlines.arm_all(await room.store.write(recover))
     assert await ticks["silence"]() is not None
     assert (await room.run(run.id)).execution_status == X.EXECUTING
     silent = Deadlines(Settings(run_timeout=0.0))

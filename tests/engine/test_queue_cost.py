@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.builders import WORKER, a_run, a_task, a_version
 from tests.support.harness import Harness, harness
+from tests.support.recovering import recover
 from trigger_lite.engine.queues import Claims, Offer, claim_runs
 from trigger_lite.engine.rates import RELEASED_AT_ONCE
-from trigger_lite.engine.recovery import recover
 from trigger_lite.store.database import SqliteDatabase
 
 BACKLOG = 20_000

@@ -19,10 +19,10 @@ from tests.support.builders import (
     succeed,
 )
 from tests.support.harness import NOW, Harness
+from tests.support.recovering import recover
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.deliveries import hand_back, time_out
 from trigger_lite.engine.queues import Claims, Offer, claim_runs
-from trigger_lite.engine.recovery import recover
 from trigger_lite.protocol.errors import BadRequest
 from trigger_lite.protocol.rates import RateConfig, parse_rate
 from trigger_lite.store.runs import RunRow

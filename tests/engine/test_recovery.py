@@ -20,9 +20,9 @@ from tests.support.builders import (
     wait_for,
 )
 from tests.support.harness import Harness
+from tests.support.recovering import recover
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.checks import AT_BOOT, CHECKS, Check
-from trigger_lite.engine.recovery import recover
 from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.store import schema
 from trigger_lite.store.runs import RunRow
@@ -67,7 +67,7 @@ def test_the_runs_that_workers_have_are_listed_for_fresh_timeouts(engine: Harnes
     a_run(engine)
     claimed = claim_one(engine)
     a_run(engine), a_run(engine, delay="1h")
-    owned = {run.id: (run.execution_status, run.worker_id) for run in engine.do(recover).owned}
+    owned = {run.id: (run.execution_status, run.worker_id) for run in engine.do(recover)}
     assert owned == {
         executing.id: (X.EXECUTING, WORKER),
         canceling.id: (X.PENDING_CANCEL, WORKER),

@@ -19,6 +19,7 @@ from tests.support.builders import (
     wait_for,
     wait_seconds,
 )
+from tests.support.recovering import recover
 from tests.support.watched import Watched
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.batch_items import ItemFailure, add_item, fail_item
@@ -36,7 +37,6 @@ from trigger_lite.engine.queues import (
     set_environment_paused,
     set_paused,
 )
-from trigger_lite.engine.recovery import recover
 from trigger_lite.engine.replay import replay_run
 from trigger_lite.engine.waitpoints import complete_due
 from trigger_lite.engine.workers import promote_waiting

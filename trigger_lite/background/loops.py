@@ -92,7 +92,7 @@ def _worker_loops(store: Store, deadlines: Deadlines, dispatcher: Dispatcher) ->
         return None
 
     async def repair() -> int | None:
-        owned = (await repair_state(store)).owned
+        owned = await repair_state(store)
         deadlines.arm_all(owned)
         dispatcher.resume(owned)
         dispatcher.promote_all()

@@ -3,13 +3,13 @@
 import logging
 
 from trigger_lite.engine.checks import AT_BOOT, CHUNK, Check
-from trigger_lite.engine.recovery import Recovered, list_owned
+from trigger_lite.store.runs import RunRow, list_owned
 from trigger_lite.store.store import Store
 
 logger = logging.getLogger(__name__)
 
 
-async def repair(store: Store) -> Recovered:
+async def repair(store: Store) -> list[RunRow]:
     """Put right what does not hold; returns the runs that workers have."""
     for check in AT_BOOT:
         await repair_all(store, check)
