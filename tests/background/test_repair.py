@@ -20,13 +20,13 @@ async def test_all_damage_is_put_right_and_said_once(room: Room, caplog: pytest.
     for _ in range(count):
         await room.trigger()
     await room.store.write(_forget_lanes)
-    assert (await repair(room.store)).owned == []
+    assert await repair(room.store) == []
     assert caplog.messages == [f"put right: {count} runs wait in a lane that does not exist"]
     worker.credits = 1
     room.dispatcher.wake_all()
     run = await worker.receive()
     caplog.clear()
-    assert [owned.id for owned in (await repair(room.store)).owned] == [run.id]
+    assert [owned.id for owned in await repair(room.store)] == [run.id]
     assert caplog.messages == []
 
 
