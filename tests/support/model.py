@@ -20,7 +20,7 @@ from tests.support.builders import (
     wait_seconds,
 )
 from tests.support.recovering import recover
-from tests.support.watched import Watched
+from tests.support.watched import IS_RATED, Watched
 from trigger_lite.engine.attempts import cancel_run
 from trigger_lite.engine.batch_items import ItemFailure, add_item, fail_item
 from trigger_lite.engine.batch_requests import BatchRequest
@@ -63,7 +63,6 @@ TASKS: Final = ("resize", "mail", "unknown")
 RATE_COLUMNS: Final = (
     "rate_count, rate_period_ms, rate_burst, key_rate_count, key_rate_period_ms, key_rate_burst"
 )
-IS_RATED: Final = "rate_count IS NOT NULL OR key_rate_count IS NOT NULL"
 which_one = st.integers(0, 10_000)
 seldom = st.sampled_from([True, *[False] * 7])
 
@@ -247,6 +246,17 @@ class Model(Watched):
         for token in self.tokens[:count]:
             complete_with(self.engine, token)
 
+    @rule(which=which_one, more=st.integers(2, 4), timeout=st.sampled_from([None, "5s"]))
+    def wait_while_others_work(self, which: int, more: int, timeout: str | None) -> None:
+        """A run waits, others take what it held, and its wait ends: it may find no slot."""
+        if run := self.pick(which, X.EXECUTING):
+            token = a_token(self.engine, timeout=timeout)
+            self.try_do(wait_for, run, token)
+            self.note_wait(run.id, token.id)
+            self.work(more)
+            if timeout is None:
+                complete_with(self.engine, token)
+
     # ---- batches ------------------------------------------------------------------------------------
 
     @rule(which=which_one, count=st.integers(1, 3), waits=st.booleans())
@@ -300,8 +310,8 @@ class Model(Watched):
     @rule(count=st.integers(1, 4))
     def work(self, count: int) -> None:
         """Trigger, and hand runs to a worker of the newest version, which starts them at once."""
-        for task in (*TASKS[:count], *TASKS[:2])[:count]:
-            self.try_do(a_run, task)
+        for key, task in enumerate((*TASKS[:count], *TASKS[:2])[:count]):
+            self.try_do(a_run, task, concurrency_key="a" if key % 2 else None)
         version = self.versions[-1]
         offers = [Offer(f"worker_{version}", version, count)]
         for claimed in self.claim_for(offers):

@@ -13,6 +13,7 @@ from trigger_lite.protocol.statuses import ExecutionStatus as X
 from trigger_lite.protocol.statuses import RunStatus as R
 from trigger_lite.store.runs import RunRow
 
+IS_RATED: Final = "rate_count IS NOT NULL OR key_rate_count IS NOT NULL"
 CONTINUED: Final = (X.EXECUTING, X.QUEUED_EXECUTING)
 
 
@@ -95,6 +96,18 @@ class Watched(RuleBasedStateMachine):
         assert load.held == held.total()
         assert load.held <= max(load.slots, self.held.get("", 0)), "the environment's limit holds"
         self.held = {lane[0]: lane[2] for lane in lanes} | {"": load.held}
+        self.check_limits(load.concurrency_limit)
+
+    def check_limits(self, most: int) -> None:
+        """Lanes know the limit in force, the pause and the rate of their queue."""
+        for capacity, own, lane_paused, paused, rated, has_rate in self.engine.ask(
+            f"""SELECT capacity,
+                   CASE WHEN overridden_at IS NULL THEN concurrency_limit ELSE limit_override END,
+                   lane.paused, queue.paused, rated, CASE WHEN {IS_RATED} THEN 1 ELSE 0 END
+                 FROM lane JOIN queue ON queue.id = queue_id"""
+        ):
+            assert capacity == (most if own is None else min(own, most))
+            assert (lane_paused, rated) == (paused, has_rate)
 
     def check_waits(self, runs: list[RunRow]) -> None:
         """Who waits lacks something; who goes on was told of all it waited for, once."""
