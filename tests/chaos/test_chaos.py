@@ -15,7 +15,7 @@ _SEED: Final = 20_260_923
 def test_nothing_is_lost_and_nothing_runs_twice_when_processes_are_killed(
     tmp_path: Path, free_port: int
 ) -> None:
-    """LK-04, HB-08, Q-26, AT-27, ID-06, ST-02: servers, workers and children are killed under load.
+    """LK-04, HB-08, Q-26, AT-27, ID-06, ST-02, WP-04, BA-15, CN-15, SC-20: processes are killed under load.
 
     Another seed: `python -m tests.chaos --minutes 0.4 --seed …`.
     """
