@@ -178,10 +178,10 @@ def _places(value: Any) -> Iterator[Any]:
 
 
 def _bodies(body: Any) -> Iterator[bytes]:
-    """Yield what is sent: each place of a short body has each value, of a long one null bytes and some."""
+    """Yield what is sent: each place of a short body has half of the values, of a long one some of them."""
     yield from _BODIES
     marked = [json.dumps(changed, ensure_ascii=False) for changed in _places(body)]
-    step = 1 if len(marked) < 6 else 4
+    step = 2 if len(marked) < 6 else 8
     for number, text in enumerate(marked):
         for value in {_NULL_BYTE, *_VALUES[number % step :: step]}:
             yield text.replace(f'"{_MARK}"', value).encode()
