@@ -259,15 +259,18 @@ class Model(Watched):
 
     # ---- batches ------------------------------------------------------------------------------------
 
-    @rule(which=which_one, count=st.integers(1, 3), waits=st.booleans())
-    def send_batch(self, which: int, count: int, waits: bool) -> None:
-        """Announce a batch, send all of its items, and seal it."""
+    @rule(which=which_one, count=st.integers(1, 3), waits=st.booleans(), works=st.booleans())
+    def send_batch(self, which: int, count: int, waits: bool, works: bool) -> None:
+        """Announce a batch, send all of its items, and seal it; then perhaps run what there is."""
         known = len(self.batches)
         self.announce_batch(which, count, waits)
         if len(self.batches) > known or known == 3:
             for index in range(count):
                 self.send_item(len(self.batches) - 1, index, TASKS[index % 2], fails=which % 5 == 0)
             self.seal_batch(len(self.batches) - 1, gives_up=False)
+        if works:
+            self.work(4)
+            self.finish(4)
 
     @rule(which=which_one, count=st.integers(1, 3), waits=st.booleans())
     def announce_batch(self, which: int, count: int, waits: bool) -> None:

@@ -227,3 +227,5 @@ class WholeModel(Model):
             id=batch_id,
         )
         assert {index for _, index in told} >= set(rows), f"{run.id} was not told all results"
+        known = set(self.engine.ask("SELECT id FROM waitpoint"))
+        assert {waitpoint_id for waitpoint_id, index in told if index is not None} <= known
