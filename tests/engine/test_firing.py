@@ -300,6 +300,21 @@ def test_a_time_that_comes_before_the_waiting_one_was_run_takes_its_place(engine
     assert _times(fire_all(engine)) == ["09-21 17:00"]
 
 
+def test_a_time_that_waited_waits_on_for_a_run_that_was_asked_for_meanwhile(engine: Harness) -> None:
+    """`overlap` queue: the previous run ended, and somebody runs the schedule before the loop looks."""
+    schedule = a_schedule(engine, "0 * * * *", overlap="queue")
+    engine.now = at("2026-09-21 15:00")
+    (first,) = fire_all(engine)
+    engine.now = at("2026-09-21 16:00")
+    fire_all(engine)
+    _finish(engine, first)
+    between = engine.run(engine.do(run_now, engine.prod, schedule.schedule.id))
+    assert fire_all(engine) == []
+    assert planned(engine, schedule).instance.waits_for == between.id
+    _finish(engine, between)
+    assert _times(fire_all(engine)) == ["09-21 16:00"]
+
+
 def test_after_a_crash_what_waited_for_a_finished_run_is_due(engine: Harness) -> None:
     """`overlap` queue: the end of a run and what waits for it change together, or neither does."""
     a_schedule(engine, "0 * * * *", overlap="queue")

@@ -578,6 +578,22 @@ def test_a_queue_without_slots_does_not_hold_back_another(engine: Harness) -> No
     assert engine.run(behind).execution_status == X.EXECUTING
 
 
+def test_a_run_whose_queue_lost_its_slots_goes_on_once_there_are_some(engine: Harness) -> None:
+    """Q-10, Q-24: its lane was forgotten, and a new one would have no slot either."""
+    mail = [a_task("mail", queue={"concurrencyLimit": limit}) for limit in (1, 0)]
+    a_version(engine, mail[0])
+    token = a_token(engine)
+    run = wait_for(engine, a_started_run(engine, "mail", concurrency_key="a"), token)
+    a_version(engine, mail[1], content="two")
+    complete_with(engine, token)
+    assert claim(engine) == []
+    assert engine.run(run).execution_status == X.QUEUED_EXECUTING
+    assert engine.load().held == 0
+    a_version(engine, mail[0], content="three")
+    assert claim(engine) == []
+    assert engine.run(run).execution_status == X.EXECUTING
+
+
 def test_many_go_on_in_their_order_before_a_new_run_over_several_claims(engine: Harness) -> None:
     """Q-24: a claim lets only so many go on; until the last of them no new run gets a slot."""
     a_version(engine)
