@@ -14,6 +14,8 @@ _YARDSTICK: Final = "import dataclasses, msgspec"
 # Seen: 1.1 to 1.8. One module too many, such as asyncio or an HTTP client, adds more than a whole yardstick.
 _MOST: Final = 2.5
 _TRIES: Final = 8
+# What else the machine does makes an import dearer, never cheaper.
+_ROUNDS: Final = 6
 
 
 def processor_seconds(code: str) -> float:
@@ -39,5 +41,10 @@ def _once(code: str) -> float:
     ],
 )
 def test_an_import_keeps_its_budget(code: str) -> None:
-    bare = processor_seconds("pass")
-    assert processor_seconds(code) - bare < _MOST * (processor_seconds(_YARDSTICK) - bare)
+    ratios = []
+    for _ in range(_ROUNDS):
+        bare = processor_seconds("pass")
+        ratios.append((processor_seconds(code) - bare) / (processor_seconds(_YARDSTICK) - bare))
+        if ratios[-1] < _MOST:
+            return
+    raise AssertionError(f"{code!r} costs {ratios} times {_YARDSTICK!r}")

@@ -73,7 +73,6 @@ async def test_a_page_has_one_to_a_hundred_runs(api: Api, size: str) -> None:
     for fitting in ("1", "100"):
         assert (await api.call("GET", "/api/v1/runs", params={"page[size]": fitting})).status_code == 200
     answer = await api.call("GET", "/api/v1/runs", params={"page[size]": size})
-    assert (answer.status_code, answer.json()) == (
-        400,
-        {"error": f"page[size] is {size!r}, but must be 1 to 100"},
-    )
+    assert answer.status_code == 400
+    message = answer.json()["error"]
+    assert message.startswith(f"page[size] is '{size[:20]}") and message.endswith(", but must be 1 to 100")
