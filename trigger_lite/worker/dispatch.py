@@ -52,6 +52,9 @@ class Dispatch:
         self._handback: asyncio.TimerHandle | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
+        # Runs whose end was refused because the server is a step of a wait ahead, and about to say so.
+        self._late: set[str] = set()
+        self._heard = asyncio.Event()
         attempts.on_child_ready = self.assign
         attempts.on_seats_changed = self._seats_changed
         attempts.on_hooks_ended = self._hooks_ended
@@ -246,6 +249,7 @@ class Dispatch:
         is_last_word = message.kind is Complete and held.complete_seq == refused.seq
         if is_last_word and held.has_waited:
             # Ended in the middle of a wait: the server may be a step ahead, and is about to say so.
+            self._late.add(held.id)
             held.timer = self._loop.call_later(LATE_STEP_SECONDS, self._leave, held)
         elif is_last_word or (message.kind is Start and held.cancel_snapshot is None):
             # A start is refused, too, when the cancel was first: then this worker has the run to end.
@@ -267,6 +271,19 @@ class Dispatch:
         elif held.stage is Stage.REPORTED:
             held.move_to(moved.snapshot, moved.execution_status)
             self._attempts.report_again(held)
+            self._no_longer_late(held)
+
+    def _no_longer_late(self, held: HeldRun) -> None:
+        self._late.discard(held.id)
+        self._heard.set()
+
+    async def hear_late_steps(self) -> bool:
+        """Return once no end of a run waits to be reported again; tell whether any did."""
+        waited = bool(self._late)
+        while self._late:
+            self._heard.clear()
+            await self._heard.wait()
+        return waited
 
     def _cancel(self, run: str, snapshot: str) -> None:
         held = self._runs.get(run)
@@ -335,6 +352,7 @@ class Dispatch:
     def _leave(self, held: HeldRun) -> None:
         """Forget a run that is not this worker's any more, and end its process."""
         del self._runs[held.id]
+        self._no_longer_late(held)
         self._outbox.forget_run(held.id)
         if held.stage is Stage.RUNNING:
             self._attempts.abandon(held)

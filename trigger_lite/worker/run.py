@@ -286,7 +286,10 @@ class Worker:
 
     async def _settle(self) -> None:
         self._attempts.flush_logs()
-        if not await self._outbox.wait_settled(_LAST_WORDS_SECONDS):
+        settled = await self._outbox.wait_settled(_LAST_WORDS_SECONDS)
+        if settled and await self._dispatch.hear_late_steps():
+            settled = await self._outbox.wait_settled(_LAST_WORDS_SECONDS)
+        if not settled:
             self._observer.notice(Problem("The server did not take everything before this worker ended"))
 
     async def _until_quiet(self, seconds: float) -> None:
