@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 _YARDSTICK: Final = "import dataclasses, msgspec"
-# Seen: 1.1 to 1.9, and up to 3.4 beside others. An HTTP client or asyncio too many adds two yardsticks and more.
+# Seen: 1.1 to 1.9, and up to 3.4 beside others. An HTTP client too many adds two yardsticks and more.
 _MOST: Final = 3.6
 _TRIES: Final = 8
 # What else the machine does makes an import dearer, never cheaper.
